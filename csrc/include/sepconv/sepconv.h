@@ -1,0 +1,214 @@
+/* sepconv: depthwise-separable convolution on CPUs. The C interface, the only exported surface of the library.
+ *
+ * Version 0: unstable until said otherwise.
+ *
+ * Three handles with three lives:
+ *   plan       geometry and schedule of one convolution; validates everything, holds no tensor; immutable, shared by threads
+ *   pack       weights in the order that the kernels read; plans with an equal sepconv_plan_pack_key() share it; immutable
+ *   workspace  scratch memory of one running call, sepconv_plan_workspace_size() bytes, aligned to 64 bytes
+ * sepconv_run() only computes: it allocates nothing and locks nothing.
+ *
+ * Structs start with `size = sizeof(struct)`; bytes that an older caller does not know are taken as zero, and zero means the
+ * default. Functions return SEPCONV_OK or an error whose text sepconv_last_error() gives for the calling thread.
+ */
+#ifndef SEPCONV_SEPCONV_H
+#define SEPCONV_SEPCONV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sepconv/export.h"
+#include "sepconv/version.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SEPCONV_ABI_VERSION 0
+
+typedef enum sepconv_status {
+  SEPCONV_OK = 0,
+  SEPCONV_INVALID_ARGUMENT = 1, /* the message names the field, what is allowed and what was received */
+  SEPCONV_OUT_OF_MEMORY = 2,
+  SEPCONV_UNSUPPORTED = 3, /* this machine or build lacks it (an instruction set) */
+  SEPCONV_INTERNAL_ERROR = 4
+} sepconv_status;
+
+typedef enum sepconv_op {
+  SEPCONV_SEPARABLE = 0, /* depthwise, then pointwise, in one pass */
+  SEPCONV_DEPTHWISE = 1,
+  SEPCONV_POINTWISE = 2 /* a 1x1 convolution; `kernel` and `multiplier` are 1 */
+} sepconv_op;
+
+/* The element type of input and output. Sums are float32, or float64 for SEPCONV_FLOAT64. */
+typedef enum sepconv_dtype {
+  SEPCONV_FLOAT32 = 0,
+  SEPCONV_FLOAT64 = 1,
+  SEPCONV_FLOAT16 = 2,
+  SEPCONV_BFLOAT16 = 3
+} sepconv_dtype;
+
+typedef enum sepconv_layout {
+  SEPCONV_CHANNELS_LAST = 0,  /* contiguous (batch, height, width, channels) */
+  SEPCONV_CHANNELS_FIRST = 1, /* contiguous (batch, channels, height, width) */
+  SEPCONV_STRIDED = 2         /* `input_strides` and `output_strides` say */
+} sepconv_layout;
+
+typedef enum sepconv_padding {
+  SEPCONV_VALID = 0,
+  SEPCONV_SAME = 1,    /* ceil(size / stride) outputs; an odd row or column of padding goes to the bottom or right */
+  SEPCONV_EXPLICIT = 2 /* `pad_before` and `pad_after` say */
+} sepconv_padding;
+
+/* Elementwise functions. Parameters that a function takes are named in brackets, in the order of `params`. */
+typedef enum sepconv_activation_kind {
+  SEPCONV_LINEAR = 0,
+  SEPCONV_RELU = 1, /* x < 0 ? 0 : x */
+  SEPCONV_RELU6 = 2,
+  SEPCONV_HARD_TANH = 3,
+  SEPCONV_RELU_GENERAL = 4, /* [negative_slope, max_value, threshold] */
+  SEPCONV_LEAKY_RELU = 5,   /* [negative_slope] */
+  SEPCONV_ELU = 6,          /* [alpha] */
+  SEPCONV_CELU = 7,         /* [alpha] */
+  SEPCONV_SELU = 8,
+  SEPCONV_SOFTPLUS = 9,
+  SEPCONV_SOFTSIGN = 10,
+  SEPCONV_SQUAREPLUS = 11,  /* [b] */
+  SEPCONV_SOFT_SHRINK = 12, /* [threshold] */
+  SEPCONV_HARD_SHRINK = 13, /* [threshold] */
+  SEPCONV_SPARSE_PLUS = 14,
+  SEPCONV_SILU = 15,
+  SEPCONV_GELU = 16, /* exact, by erf */
+  SEPCONV_GELU_TANH = 17,
+  SEPCONV_TANH = 18,
+  SEPCONV_TANH_SHRINK = 19,
+  SEPCONV_THRESHOLD = 20, /* [threshold, default_value] */
+  SEPCONV_SIGMOID = 21,
+  SEPCONV_SPARSE_SIGMOID = 22,
+  SEPCONV_EXPONENTIAL = 23,
+  SEPCONV_HARD_SIGMOID = 24,
+  SEPCONV_HARD_SILU = 25,
+  SEPCONV_MISH = 26,
+  SEPCONV_LOG_SIGMOID = 27,
+  SEPCONV_ACTIVATION_COUNT = 28
+} sepconv_activation_kind;
+
+typedef struct sepconv_activation {
+  int32_t kind; /* sepconv_activation_kind */
+  int32_t reserved;
+  double params[3];
+} sepconv_activation;
+
+/* One convolution. Pairs are (height, width); quadruples are (batch, height, width, channels), whatever the layout.
+ * A zero in `stride`, `dilation`, `kernel` or `multiplier` means 1. Strides of tensors count elements; those of the input may be
+ * zero or negative. */
+typedef struct sepconv_spec {
+  size_t size;
+  int32_t op;
+  int32_t dtype;
+  int32_t layout;
+  int32_t padding;
+  int32_t num_threads; /* 0: sepconv_default_threads() at the time of the plan */
+  int32_t reserved;
+  const char* isa; /* NULL or "": SEPCONV_ISA of the environment, else the best of this machine */
+  int64_t input_shape[4];
+  int64_t input_strides[4];
+  int64_t output_strides[4];
+  int64_t kernel[2];
+  int64_t stride[2];
+  int64_t dilation[2];
+  int64_t pad_before[2];
+  int64_t pad_after[2];
+  int64_t multiplier;
+  int64_t filters; /* not for SEPCONV_DEPTHWISE */
+  sepconv_activation depthwise_activation; /* between the halves of SEPCONV_SEPARABLE */
+  sepconv_activation activation;
+} sepconv_spec;
+
+/* Weights, C-contiguous, of one element type. NULL where the operator has none or the bias is absent. */
+typedef struct sepconv_weights {
+  size_t size;
+  int32_t dtype;
+  int32_t reserved;
+  const void* depthwise_kernel; /* (height, width, channels, multiplier) */
+  const void* depthwise_bias;   /* (channels * multiplier), SEPCONV_SEPARABLE only */
+  const void* pointwise_kernel; /* (channels * multiplier, filters) */
+  const void* bias;             /* (filters), or (channels * multiplier) for SEPCONV_DEPTHWISE */
+} sepconv_weights;
+
+/* What a plan chose. Strings live as long as the library. */
+typedef struct sepconv_plan_info {
+  size_t size;
+  int64_t output_shape[4];
+  const char* isa;
+  const char* gather; /* "channels" or "pixels": what the lanes of the depthwise pass run over */
+  const char* lanes;  /* "filters" or "pixels": what the lanes of the multiply run over; "none" for SEPCONV_DEPTHWISE */
+  const char* split;  /* "pixels" or "filters": what threads share out */
+  int64_t tile_pixels;
+  int64_t tile_count;
+  int32_t kernel_rows;    /* rows of the multiply's micro-kernel */
+  int32_t kernel_columns; /* columns of it */
+  int32_t num_threads;
+  int32_t reserved;
+  double flops; /* 2 per multiply-add, border taps counted */
+  double bytes; /* input + weights + output, each once */
+  size_t workspace_size;
+} sepconv_plan_info;
+
+typedef struct sepconv_system_info {
+  size_t size;
+  const char* version;
+  const char* compiler;
+  const char* isa_compiled; /* comma-separated, best first */
+  const char* isa_found;    /* those that this machine can run */
+  const char* isa_active;   /* what a plan gets by default; "" where SEPCONV_ISA is not valid */
+  const char* threading;    /* "openmp", "threads" or "serial" */
+  int32_t num_threads;
+  int32_t reserved;
+  size_t l1d_size; /* bytes */
+  size_t l2_size;
+} sepconv_system_info;
+
+typedef struct sepconv_plan sepconv_plan;
+typedef struct sepconv_pack sepconv_pack;
+
+SEPCONV_API const char* sepconv_version(void);
+SEPCONV_API int32_t sepconv_abi_version(void);
+SEPCONV_API const char* sepconv_last_error(void);
+SEPCONV_API sepconv_status sepconv_get_system_info(sepconv_system_info* info);
+SEPCONV_API int32_t sepconv_default_threads(void);
+
+SEPCONV_API sepconv_status sepconv_plan_create(const sepconv_spec* spec, sepconv_plan** plan);
+SEPCONV_API void sepconv_plan_destroy(sepconv_plan* plan);
+SEPCONV_API sepconv_status sepconv_plan_get_info(const sepconv_plan* plan, sepconv_plan_info* info);
+SEPCONV_API int64_t sepconv_plan_pack_key(const sepconv_plan* plan);
+SEPCONV_API size_t sepconv_plan_workspace_size(const sepconv_plan* plan);
+
+SEPCONV_API sepconv_status sepconv_pack_create(const sepconv_plan* plan, const sepconv_weights* weights, sepconv_pack** pack);
+SEPCONV_API void sepconv_pack_destroy(sepconv_pack* pack);
+
+/* Computes output = convolution(input). The caller owns all memory; `input` and `output` point at element (0, 0, 0, 0) and must
+ * not overlap. */
+SEPCONV_API sepconv_status sepconv_run(const sepconv_plan* plan, const sepconv_pack* pack, const void* input, void* output,
+                                       void* workspace);
+
+/* data[i] = activation(data[i]); 16-bit types compute in float32. */
+SEPCONV_API sepconv_status sepconv_activate(const sepconv_activation* activation, int32_t dtype, void* data, size_t count);
+
+/* The oracle: nested loops in float64. All arrays are contiguous float64; input and output channels_last. Slow. */
+SEPCONV_API sepconv_status sepconv_reference(const sepconv_spec* spec, const sepconv_weights* weights, const double* input,
+                                             double* output);
+
+/* Memory from a bounded pool of 2 MiB-aligned blocks, so that large outputs do not pay for fresh pages at every call. Returns
+ * NULL when there is no memory. sepconv_free(NULL) does nothing. */
+SEPCONV_API void* sepconv_alloc(size_t size);
+SEPCONV_API void sepconv_free(void* pointer);
+
+/* Multiply-adds per second (times 2) that `num_threads` threads reach in registers: what 100 % means. Takes about 50 ms. */
+SEPCONV_API sepconv_status sepconv_measure_fma_peak(int32_t num_threads, double* flops_per_second);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

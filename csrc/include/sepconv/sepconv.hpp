@@ -1,0 +1,115 @@
+// C++17 over the C interface of sepconv.h: owners, exceptions, nothing else. Everything is inline; only the C functions are linked.
+#ifndef SEPCONV_SEPCONV_HPP
+#define SEPCONV_SEPCONV_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+#include "sepconv/sepconv.h"
+
+namespace sepconv {
+
+// An argument is not allowed, or this machine lacks the instruction set. The message says which, what is allowed and what came.
+struct invalid_argument : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
+};
+
+inline void check(sepconv_status status) {
+  switch (status) {
+    case SEPCONV_OK: return;
+    case SEPCONV_OUT_OF_MEMORY: throw std::bad_alloc();
+    case SEPCONV_INTERNAL_ERROR: throw std::runtime_error(sepconv_last_error());
+    default: throw invalid_argument(sepconv_last_error());
+  }
+}
+
+// A spec or weights with `size` set and all else at its default.
+inline sepconv_spec make_spec() {
+  sepconv_spec spec = {};
+  spec.size = sizeof(spec);
+  return spec;
+}
+
+inline sepconv_weights make_weights() {
+  sepconv_weights weights = {};
+  weights.size = sizeof(weights);
+  return weights;
+}
+
+class pack {
+ public:
+  pack(const sepconv_plan* plan, const sepconv_weights& weights) {
+    sepconv_pack* p = nullptr;
+    check(sepconv_pack_create(plan, &weights, &p));
+    handle_.reset(p);
+  }
+  const sepconv_pack* get() const { return handle_.get(); }
+
+ private:
+  struct destroy {
+    void operator()(sepconv_pack* p) const { sepconv_pack_destroy(p); }
+  };
+  std::unique_ptr<sepconv_pack, destroy> handle_;
+};
+
+class plan {
+ public:
+  explicit plan(const sepconv_spec& spec) {
+    sepconv_plan* p = nullptr;
+    check(sepconv_plan_create(&spec, &p));
+    handle_.reset(p);
+  }
+  const sepconv_plan* get() const { return handle_.get(); }
+  std::int64_t pack_key() const { return sepconv_plan_pack_key(get()); }
+  std::size_t workspace_size() const { return sepconv_plan_workspace_size(get()); }
+  sepconv_plan_info info() const {
+    sepconv_plan_info info = {};
+    info.size = sizeof(info);
+    check(sepconv_plan_get_info(get(), &info));
+    return info;
+  }
+  sepconv::pack make_pack(const sepconv_weights& weights) const { return {get(), weights}; }
+  // `workspace` has workspace_size() bytes, aligned to 64.
+  void run(const sepconv::pack& pack, const void* input, void* output, void* workspace) const {
+    check(sepconv_run(get(), pack.get(), input, output, workspace));
+  }
+
+ private:
+  struct destroy {
+    void operator()(sepconv_plan* p) const { sepconv_plan_destroy(p); }
+  };
+  std::unique_ptr<sepconv_plan, destroy> handle_;
+};
+
+// Memory of the library's pool.
+class buffer {
+ public:
+  explicit buffer(std::size_t size) : handle_(sepconv_alloc(size)), size_(size) {
+    if (!handle_) throw std::bad_alloc();
+  }
+  void* get() const { return handle_.get(); }
+  void* release() { return handle_.release(); }
+  std::size_t size() const { return size_; }
+
+ private:
+  struct destroy {
+    void operator()(void* p) const { sepconv_free(p); }
+  };
+  std::unique_ptr<void, destroy> handle_;
+  std::size_t size_;
+};
+
+inline sepconv_system_info system_info() {
+  sepconv_system_info info = {};
+  info.size = sizeof(info);
+  check(sepconv_get_system_info(&info));
+  return info;
+}
+
+}  // namespace sepconv
+
+#endif

@@ -1,0 +1,242 @@
+// The C interface: the only place where an exception becomes a status.
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "op/reference.hpp"
+#include "op/task.hpp"
+#include "pack/pack.hpp"
+#include "plan/error.hpp"
+#include "plan/plan.hpp"
+#include "runtime/cpu.hpp"
+#include "runtime/float_modes.hpp"
+#include "runtime/isa.hpp"
+#include "runtime/memory.hpp"
+#include "runtime/parallel.hpp"
+#include "sepconv/sepconv.h"
+
+using namespace sepconv;
+
+namespace {
+
+thread_local std::string last_error;
+
+sepconv_status fail(sepconv_status status, const char* message) noexcept {
+  try {
+    last_error = message;
+  } catch (...) {
+    last_error.clear();
+  }
+  return status;
+}
+
+template <class F>
+sepconv_status guarded(F&& body) noexcept {
+  try {
+    body();
+    return SEPCONV_OK;
+  } catch (const sepconv::error& e) {
+    return fail(e.status(), e.what());
+  } catch (const std::bad_alloc&) {
+    return fail(SEPCONV_OUT_OF_MEMORY, "out of memory");
+  } catch (const std::exception& e) {
+    return fail(SEPCONV_INTERNAL_ERROR, e.what());
+  } catch (...) {
+    return fail(SEPCONV_INTERNAL_ERROR, "unknown exception");
+  }
+}
+
+// A struct as this library knows it: what an older caller does not have is zero; what a newer one has must be zero.
+template <class S>
+S read(const S* given, const char* name) {
+  if (!given) invalid(std::string("`") + name + "` must not be NULL");
+  if (given->size < sizeof(std::size_t))
+    invalid(std::string("`") + name + "->size` must be sizeof(sepconv_" + name + "). Received: " + std::to_string(given->size));
+  S own = {};
+  std::memcpy(static_cast<void*>(&own), given, std::min(given->size, sizeof(S)));
+  const char* tail = reinterpret_cast<const char*>(given);
+  for (std::size_t i = sizeof(S); i < given->size; ++i)
+    if (tail[i]) invalid(std::string("`") + name + "` has fields that this version of the library does not know");
+  return own;
+}
+
+// Fills as much of a caller's struct as it has room for.
+template <class S>
+void write(const S& own, S* given, const char* name) {
+  if (!given) invalid(std::string("`") + name + "` must not be NULL");
+  const std::size_t size = given->size;
+  if (size < sizeof(std::size_t)) invalid(std::string("`") + name + "->size` must be set. Received: " + std::to_string(size));
+  std::memcpy(static_cast<void*>(given), &own, std::min(size, sizeof(S)));
+  given->size = size;
+}
+
+template <class P>
+void require(P* pointer, const char* name) {
+  if (!pointer) invalid(std::string("`") + name + "` must not be NULL");
+}
+
+}  // namespace
+
+const char* sepconv_version(void) { return SEPCONV_VERSION; }
+
+int32_t sepconv_abi_version(void) { return SEPCONV_ABI_VERSION; }
+
+const char* sepconv_last_error(void) { return last_error.c_str(); }
+
+int32_t sepconv_default_threads(void) { return default_threads(); }
+
+sepconv_status sepconv_get_system_info(sepconv_system_info* info) {
+  return guarded([&] {
+    static const std::string compiled = isa_names(false), found = isa_names(true);
+    sepconv_system_info own = {};
+    own.version = SEPCONV_VERSION;
+#if defined(__clang__)
+    own.compiler = "clang " __clang_version__;
+#else
+    own.compiler = "gcc " __VERSION__;
+#endif
+    own.isa_compiled = compiled.c_str();
+    own.isa_found = found.c_str();
+    try {
+      own.isa_active = find_isa(nullptr).isa;
+    } catch (const sepconv::error&) {
+      own.isa_active = "";
+    }
+    own.threading = threading_name();
+    own.num_threads = default_threads();
+    own.l1d_size = get_cache_sizes().l1d;
+    own.l2_size = get_cache_sizes().l2;
+    write(own, info, "info");
+  });
+}
+
+sepconv_status sepconv_plan_create(const sepconv_spec* spec, sepconv_plan** plan) {
+  return guarded([&] {
+    require(plan, "plan");
+    *plan = nullptr;
+    *plan = new sepconv_plan(make_plan(read(spec, "spec")));
+  });
+}
+
+void sepconv_plan_destroy(sepconv_plan* plan) { delete plan; }
+
+sepconv_status sepconv_plan_get_info(const sepconv_plan* plan, sepconv_plan_info* info) {
+  return guarded([&] {
+    require(plan, "plan");
+    const schedule& s = plan->schedule;
+    sepconv_plan_info own = {};
+    std::copy(plan->geometry.output.begin(), plan->geometry.output.end(), own.output_shape);
+    own.isa = plan->table->isa;
+    own.gather = s.gather == gather_lanes::channels ? "channels" : "pixels";
+    own.lanes = s.multiply == multiply_lanes::none ? "none" : s.multiply == multiply_lanes::filters ? "filters" : "pixels";
+    own.split = s.threads_split == split::filters ? "filters" : "pixels";
+    own.tile_pixels = s.tile_pixels;
+    own.tile_count = s.tiles;
+    own.kernel_rows = static_cast<int32_t>(s.rows);
+    own.kernel_columns = static_cast<int32_t>(s.columns);
+    own.num_threads = s.threads;
+    own.flops = flops(plan->geometry);
+    own.bytes = bytes(plan->geometry);
+    own.workspace_size = workspace_size(s);
+    write(own, info, "info");
+  });
+}
+
+int64_t sepconv_plan_pack_key(const sepconv_plan* plan) { return plan ? pack_key(*plan) : -1; }
+
+size_t sepconv_plan_workspace_size(const sepconv_plan* plan) { return plan ? workspace_size(plan->schedule) : 0; }
+
+sepconv_status sepconv_pack_create(const sepconv_plan* plan, const sepconv_weights* weights, sepconv_pack** pack) {
+  return guarded([&] {
+    require(plan, "plan");
+    require(pack, "pack");
+    *pack = nullptr;
+    *pack = make_pack(*plan, read(weights, "weights"));
+  });
+}
+
+void sepconv_pack_destroy(sepconv_pack* pack) { destroy_pack(pack); }
+
+sepconv_status sepconv_run(const sepconv_plan* plan, const sepconv_pack* pack, const void* input, void* output, void* workspace) {
+  return guarded([&] {
+    require(plan, "plan");
+    require(pack, "pack");
+    const geometry& g = plan->geometry;
+    if (g.pixels > 0) {
+      require(input, "input");
+      require(output, "output");
+      if (workspace_size(plan->schedule) > 0) require(workspace, "workspace");
+    }
+    if (reinterpret_cast<std::uintptr_t>(workspace) % 64) invalid("`workspace` must be aligned to 64 bytes");
+    if (pack->key != pack_key(*plan) || pack->channels != g.channels() || pack->multiplier != g.multiplier ||
+        pack->filters != g.filters() || pack->taps != g.taps)
+      invalid("`pack` was made for another plan: operator, type, instruction set, lane role and channel counts must agree");
+    run(*plan, *pack, input, output, workspace);
+  });
+}
+
+sepconv_status sepconv_activate(const sepconv_activation* activation, int32_t dtype, void* data, size_t count) {
+  return guarded([&] {
+    require(activation, "activation");
+    if (dtype < 0 || dtype > SEPCONV_BFLOAT16) invalid("`dtype` must be one of 0 to 3. Received: " + std::to_string(dtype));
+    if (activation->kind < 0 || activation->kind >= SEPCONV_ACTIVATION_COUNT)
+      invalid("`activation` must be one of 0 to " + std::to_string(SEPCONV_ACTIVATION_COUNT - 1) +
+              ". Received: " + std::to_string(activation->kind));
+    if (count == 0) return;
+    require(data, "data");
+    const kernel_set& k = *find_isa(nullptr).sets[dtype];
+    const float_modes_guard modes;
+    if (dtype == SEPCONV_FLOAT32 || dtype == SEPCONV_FLOAT64) return k.activate(activation->kind, activation->params, data, count);
+    constexpr std::size_t piece = 1024;
+    alignas(64) float wide[piece];
+    uint16_t* narrow = static_cast<uint16_t*>(data);
+    for (std::size_t at = 0; at < count; at += piece) {
+      const std::size_t n = std::min(piece, count - at);
+      k.copy_line(narrow + at, 1, static_cast<int64_t>(n), wide);
+      k.activate(activation->kind, activation->params, wide, n);
+      k.store_tile(wide, 0, 1, static_cast<int64_t>(n), narrow + at, 0, 1);
+    }
+  });
+}
+
+sepconv_status sepconv_reference(const sepconv_spec* spec, const sepconv_weights* weights, const double* input, double* output) {
+  return guarded([&] {
+    const geometry g = make_geometry(read(spec, "spec"));
+    const sepconv_weights w = read(weights, "weights");
+    if (g.pixels == 0) return;
+    require(input, "input");
+    require(output, "output");
+    if (g.op != SEPCONV_POINTWISE) require(w.depthwise_kernel, "depthwise_kernel");
+    if (g.op != SEPCONV_DEPTHWISE) require(w.pointwise_kernel, "pointwise_kernel");
+    reference(g, w, input, output);
+  });
+}
+
+void* sepconv_alloc(size_t size) { return pool_alloc(size); }
+
+void sepconv_free(void* pointer) { pool_free(pointer); }
+
+sepconv_status sepconv_measure_fma_peak(int32_t num_threads, double* flops_per_second) {
+  return guarded([&] {
+    require(flops_per_second, "flops_per_second");
+    if (num_threads < 1) invalid("`num_threads` must be at least 1. Received: " + std::to_string(num_threads));
+    const fma_loop_fn loop = find_isa(nullptr).fma_loop;
+    using clock = std::chrono::steady_clock;
+    double best = 0;
+    int64_t rounds = 100000;
+    for (int repeat = 0; repeat < 8; ++repeat) {
+      double done[256] = {};
+      const int32_t threads = std::min<int32_t>(num_threads, 256);
+      const auto start = clock::now();
+      parallel_for(threads, threads, [&](int64_t i, int32_t) { done[i] = loop(rounds); });
+      const double seconds = std::chrono::duration<double>(clock::now() - start).count();
+      double total = 0;
+      for (double d : done) total += 2 * d;
+      best = std::max(best, total / seconds);
+      if (seconds < 4e-3) rounds *= 2;
+    }
+    *flops_per_second = best;
+  });
+}

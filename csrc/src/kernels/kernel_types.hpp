@@ -1,0 +1,107 @@
+// What kernels and their callers share: plain data, the same for every instruction set. No inline functions may live here: the
+// linker keeps one copy of each, perhaps one with instructions that this machine lacks.
+//
+// Storage S is the element type of input and output (float, double, half, bfloat); T is the type of sums (float or double).
+// Strides count elements.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace sepconv {
+
+struct half {
+  uint16_t bits;
+};
+
+struct bfloat {
+  uint16_t bits;
+};
+
+// Channels of a block: one cache line of T. Depthwise weights and blocked scratch rows come in blocks.
+template <class T>
+constexpr int block_channels = 64 / static_cast<int>(sizeof(T));
+
+// Bias and clamp finish in registers; lo = -inf and hi = +inf leave values alone.
+struct filter_channels_args {
+  const void* input;  // S, pixel (0, 0), first channel
+  ptrdiff_t input_row, input_column;
+  int64_t input_height, input_width;
+  int64_t kernel_height, kernel_width;
+  int64_t stride_height, stride_width;
+  int64_t dilation_height, dilation_width;
+  int64_t pad_top, pad_left;
+  int64_t output_width;
+  int64_t first, last;  // output pixels of this image in raster order
+  int64_t channels;
+  const void* weights;  // T [block][tap][channel]
+  const void* bias;     // T [block][channel]
+  double lo, hi;
+  void* output;  // T, pixel `first`, first channel
+  ptrdiff_t output_block, output_pixel;
+};
+
+struct filter_line_args {
+  const void* input;         // T
+  const ptrdiff_t* offsets;  // of each tap's first element from `input`
+  const void* weights;       // T, one each tap
+  int64_t taps;
+  double bias, lo, hi;
+  void* output;  // T
+  int64_t count;
+};
+
+struct multiply_args {
+  const void* broadcast;     // T, the operand of which single elements are read; rows of the micro-tile
+  const void* lanes;         // T, the operand of which vectors are read; columns
+  const void* bias;          // T, one each filter
+  ptrdiff_t block_step;      // between blocks of the broadcast operand
+  ptrdiff_t lane_step;       // between values of k of the lane operand
+  int64_t passes;            // the multiplier: each pass runs over all channels
+  int64_t blocks;            // of a pass
+  int64_t last_block;        // values of k in the last block of a pass
+  double lo, hi;
+  void* output;              // T
+  ptrdiff_t output_row;
+};
+
+// The name of a storage type and what computes on it.
+typedef void (*filter_channels_fn)(const filter_channels_args*);
+typedef void (*filter_line_fn)(const filter_line_args*);
+typedef void (*multiply_fn)(const multiply_args*);
+// target[i] = source[i * step], widened to T
+typedef void (*copy_line_fn)(const void* source, ptrdiff_t step, int64_t count, void* target);
+// target[r * target_row + c * target_column] = source[r * source_row + c], narrowed to S
+typedef void (*store_tile_fn)(const void* source, ptrdiff_t source_row, int64_t rows, int64_t columns, void* target,
+                              ptrdiff_t target_row, ptrdiff_t target_column);
+// in place, on T; `kind` and `params` are those of sepconv_activation
+typedef void (*activate_fn)(int32_t kind, const double* params, void* data, size_t count);
+
+constexpr int max_rows = 14;    // of a micro-tile
+constexpr int max_vectors = 4;  // columns of a micro-tile, in vectors
+
+// The kernels of one instruction set and storage type. A null entry of `filters` or `pixels` is a shape that is not used.
+struct kernel_set {
+  int32_t lanes;  // of a vector of T
+  int32_t filters_rows, filters_vectors;  // the largest micro-tile with lanes over filters: pixels x filter vectors
+  int32_t pixels_rows, pixels_vectors;    // the largest with lanes over pixels: filters x pixel vectors
+  multiply_fn filters[max_rows + 1][max_vectors + 1];  // [rows][vectors]
+  multiply_fn pixels[max_rows + 1][max_vectors + 1];
+  filter_channels_fn filter_channels;
+  filter_line_fn filter_line;
+  copy_line_fn copy_line;
+  store_tile_fn store_tile;
+  store_tile_fn move_tile;  // T to T
+  activate_fn activate;
+};
+
+// Multiply-adds in registers, `rounds` times; returns how many (the machine's peak is this over the time).
+typedef double (*fma_loop_fn)(int64_t rounds);
+
+struct kernel_table {
+  const char* isa;
+  const kernel_set* sets[4];  // by sepconv_dtype
+  fma_loop_fn fma_loop;
+};
+
+}  // namespace sepconv

@@ -1,0 +1,195 @@
+// Steps 2 and 3: rows times packed weights, and the finish of each micro-tile.
+//
+// A micro-tile goes straight to the output where its rows are evenly spaced there and nothing is left to do; else it stops in a
+// buffer in L1, gets its activation, and is stored with the output's type and strides.
+#include <algorithm>
+
+#include "op/task.hpp"
+
+namespace sepconv {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Buffer [pixel][filter] or, transposed, [filter][pixel]: pixels from q on, filters from f on.
+template <class T>
+void store_buffer(const task& t, const T* tile, int64_t tile_row, int64_t q, int64_t pixels, int64_t f, int64_t filters,
+                  bool transposed) {
+  const geometry& g = t.geo();
+  const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype));
+  while (pixels > 0) {
+    const pixel_place to = place(g, q);
+    const int64_t count = std::min(pixels, to.run);
+    char* target = t.output + (to.offset + f * g.output_step[3]) * element;
+    if (transposed)
+      t.kernels().store_tile(tile, tile_row, filters, count, target, g.output_step[3], g.output_step[2]);
+    else
+      t.kernels().store_tile(tile, tile_row, count, filters, target, g.output_step[2], g.output_step[3]);
+    tile += transposed ? count : count * tile_row;
+    q += count;
+    pixels -= count;
+  }
+}
+
+template <class T>
+void activate_buffer(const task& t, T* tile, int64_t count) {
+  const sepconv_activation& a = t.geo().activation;
+  if (t.last.pass) t.kernels().activate(a.kind, a.params, tile, static_cast<std::size_t>(count));
+}
+
+// place() of pixels of one tile, without its divisions where the whole tile is evenly spaced, as it mostly is.
+class tile_places {
+ public:
+  tile_places(const geometry& g, pixel_range pixels)
+      : g_(g), first_(pixels.first), start_(place(g, pixels.first)), even_(start_.run >= pixels.last - pixels.first) {}
+
+  pixel_place operator()(int64_t q) const {
+    if (!even_) return place(g_, q);
+    return {start_.offset + (q - first_) * g_.output_step[2], start_.run - (q - first_)};
+  }
+
+ private:
+  const geometry& g_;
+  int64_t first_;
+  pixel_place start_;
+  bool even_;
+};
+
+bool needs_buffer(const task& t) {
+  return t.last.pass || (t.geo().dtype != SEPCONV_FLOAT32 && t.geo().dtype != SEPCONV_FLOAT64);
+}
+
+// Lanes over filters: rows are pixels of blocked scratch.
+template <class T>
+void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64_t p0, int64_t p1) {
+  const geometry& g = t.geo();
+  const schedule& plan = t.sched();
+  constexpr int64_t block = block_channels<T>;
+  const int64_t lanes = t.kernels().lanes, count = pixels.last - pixels.first;
+  const int64_t groups = ceil_div(count, plan.rows);
+  const bool dense = g.output_step[3] == 1 && !needs_buffer(t);
+  const tile_places places(g, pixels);
+  T* tile = reinterpret_cast<T*>(s.tile);
+  multiply_args a = {};
+  a.blocks = ceil_div(g.channels(), block);
+  a.block_step = plan.pitch * block;
+  a.last_block = g.channels() - (a.blocks - 1) * block;
+  a.passes = g.multiplier;
+  a.lo = t.last.lo;
+  a.hi = t.last.hi;
+  for (int64_t panel = p0; panel < p1; ++panel) {
+    const int64_t f = panel * plan.columns, filters = std::min(plan.columns, g.filters() - f);
+    const int64_t vectors = ceil_div(filters, lanes);
+    const bool whole = filters == vectors * lanes;
+    a.lanes = static_cast<const T*>(t.pack->panels) + f * g.depth;
+    a.bias = static_cast<const T*>(t.pack->bias) + f;
+    for (int64_t group = 0; group < groups; ++group) {
+      const int64_t first = group * count / groups, rows = (group + 1) * count / groups - first;  // even groups
+      const int64_t q = pixels.first + first;
+      a.broadcast = reinterpret_cast<const T*>(s.rows) + first * block;
+      const multiply_fn kernel = t.kernels().filters[rows][vectors];
+      if (dense && whole) {
+        const pixel_place to = places(q);
+        if (to.run >= rows) {
+          a.output = reinterpret_cast<T*>(t.output) + to.offset + f;
+          a.output_row = g.output_step[2];
+          kernel(&a);
+          continue;
+        }
+      }
+      a.output = tile;
+      a.output_row = vectors * lanes;
+      kernel(&a);
+      activate_buffer(t, tile, rows * a.output_row);
+      store_buffer(t, tile, a.output_row, q, rows, f, filters, false);
+    }
+  }
+}
+
+// Lanes over pixels: columns are pixels of planar scratch, rows are filters.
+template <class T>
+void multiply_pixels(const task& t, const scratch& s, pixel_range pixels, int64_t p0, int64_t p1) {
+  const geometry& g = t.geo();
+  const schedule& plan = t.sched();
+  const int64_t lanes = t.kernels().lanes, count = pixels.last - pixels.first;
+  const bool dense = g.output_step[2] == 1 && !needs_buffer(t);
+  const tile_places places(g, pixels);
+  T* tile = reinterpret_cast<T*>(s.tile);
+  multiply_args a = {};
+  a.blocks = 1;
+  a.last_block = g.depth;
+  a.passes = 1;
+  a.lane_step = plan.pitch;
+  a.lo = t.last.lo;
+  a.hi = t.last.hi;
+  for (int64_t first = 0; first < count; first += plan.columns) {
+    const int64_t here = std::min(plan.columns, count - first), vectors = ceil_div(here, lanes);
+    const int64_t q = pixels.first + first;
+    a.lanes = reinterpret_cast<const T*>(s.rows) + first;
+    for (int64_t panel = p0; panel < p1; ++panel) {
+      const int64_t f = panel * plan.rows, filters = std::min(plan.rows, g.filters() - f);
+      a.broadcast = static_cast<const T*>(t.pack->panels) + f * g.depth;
+      a.bias = static_cast<const T*>(t.pack->bias) + f;
+      const multiply_fn kernel = t.kernels().pixels[filters][vectors];
+      const pixel_place to = places(q);
+      if (dense && here == vectors * lanes && to.run >= here) {
+        a.output = reinterpret_cast<T*>(t.output) + to.offset + f * g.output_step[3];
+        a.output_row = g.output_step[3];
+        kernel(&a);
+        continue;
+      }
+      a.output = tile;
+      a.output_row = vectors * lanes;
+      kernel(&a);
+      activate_buffer(t, tile, filters * a.output_row);
+      store_buffer(t, tile, a.output_row, q, here, f, filters, true);
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+void multiply(const task& t, const scratch& s, pixel_range pixels, int64_t p0, int64_t p1) {
+  if (t.sched().multiply == multiply_lanes::filters)
+    multiply_filters<T>(t, s, pixels, p0, p1);
+  else
+    multiply_pixels<T>(t, s, pixels, p0, p1);
+}
+
+template void multiply<float>(const task&, const scratch&, pixel_range, int64_t, int64_t);
+template void multiply<double>(const task&, const scratch&, pixel_range, int64_t, int64_t);
+
+// Depthwise rows are in scratch, blocked or planar: activation, then each row to its channel, multipliers interleaved.
+template <class T>
+void store_depthwise(const task& t, const scratch& s, pixel_range pixels) {
+  const geometry& g = t.geo();
+  const schedule& plan = t.sched();
+  constexpr int64_t block = block_channels<T>;
+  const bool blocked = plan.gather == gather_lanes::channels;
+  const int64_t count = pixels.last - pixels.first, step = blocked ? block : 1;
+  const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype));
+  for (int64_t m = 0; m < g.multiplier; ++m)
+    for (int64_t c = 0; c < g.channels(); c += step) {
+      const int64_t at = blocked ? m * ceil_div(g.channels(), block) + c / block : m * g.channels() + c;
+      T* rows = reinterpret_cast<T*>(s.rows) + at * plan.pitch * step;
+      const int64_t channels = std::min(step, g.channels() - c);
+      activate_buffer(t, rows, count * step);
+      for (int64_t first = 0; first < count;) {
+        const pixel_place to = place(g, pixels.first + first);
+        const int64_t here = std::min(count - first, to.run);
+        char* target = t.output + (to.offset + (c * g.multiplier + m) * g.output_step[3]) * element;
+        if (blocked)
+          t.kernels().store_tile(rows + first * step, step, here, channels, target, g.output_step[2],
+                                 g.output_step[3] * g.multiplier);
+        else
+          t.kernels().store_tile(rows + first, plan.pitch, 1, here, target, 0, g.output_step[2]);
+        first += here;
+      }
+    }
+}
+
+template void store_depthwise<float>(const task&, const scratch&, pixel_range);
+template void store_depthwise<double>(const task&, const scratch&, pixel_range);
+
+}  // namespace sepconv

@@ -1,0 +1,65 @@
+// One run: what the loops over tiles share.
+#pragma once
+
+#include "pack/pack.hpp"
+#include "plan/plan.hpp"
+
+namespace sepconv {
+
+// Bias and clamp that finish in registers, and the activation that does not.
+struct finish {
+  double lo, hi;
+  bool pass;  // apply `activation` afterwards
+};
+
+struct task {
+  const sepconv_plan* plan;
+  const sepconv_pack* pack;
+  const char* input;
+  char* output;
+  char* workspace;
+  finish depthwise, last;
+  const geometry& geo() const { return plan->geometry; }
+  const schedule& sched() const { return plan->schedule; }
+  const kernel_set& kernels() const { return *plan->kernels; }
+};
+
+// Scratch of one worker; the sizes are those of the schedule.
+struct scratch {
+  char* rows;     // patch matrix
+  char* lines;
+  char* planes;
+  char* tile;
+  ptrdiff_t* offsets;
+};
+
+scratch scratch_of(const task& t, int32_t worker);
+
+// Output pixels [first, last) in raster order over the batch.
+struct pixel_range {
+  int64_t first, last;
+};
+
+// Depthwise rows of channels [c0, c1) (a multiple of a block apart) for the pixels: into s.rows, or straight into the output.
+template <class T>
+void gather(const task& t, const scratch& s, pixel_range pixels, int64_t c0, int64_t c1);
+
+// Rows times panels [p0, p1): into the output.
+template <class T>
+void multiply(const task& t, const scratch& s, pixel_range pixels, int64_t p0, int64_t p1);
+
+// What is left of a depthwise convolution whose rows are in s.rows: activation and store.
+template <class T>
+void store_depthwise(const task& t, const scratch& s, pixel_range pixels);
+
+void run(const sepconv_plan& plan, const sepconv_pack& pack, const void* input, void* output, void* workspace);
+
+// Element of the output at pixel q (over the batch), filter 0; and how many pixels from q on lie at one distance.
+struct pixel_place {
+  ptrdiff_t offset;  // elements
+  int64_t run;       // pixels that follow at steps of output_step[2]
+};
+
+pixel_place place(const geometry& g, int64_t q);
+
+}  // namespace sepconv

@@ -1,0 +1,135 @@
+#include "pack/pack.hpp"
+
+#include <algorithm>
+#include <memory>
+
+#include "pack/widen.hpp"
+#include "plan/checked.hpp"
+#include "runtime/memory.hpp"
+
+namespace sepconv {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+struct unpacked {
+  const sepconv_weights& weights;
+  int64_t channels, multiplier, filters, taps;
+  bool multiplies;
+};
+
+void require(bool present, bool wanted, const char* field) {
+  if (present != wanted)
+    invalid(std::string("`") + field + "` must be " + (wanted ? "an array" : "NULL") + " for this operator. Received: " +
+            (present ? "an array" : "NULL"));
+}
+
+// A 1x1 convolution gathers by a depthwise filter of ones: 1 * x + 0 copies x exactly.
+template <class T>
+T depthwise_value(const unpacked& u, int64_t tap, int64_t channel, int64_t m) {
+  if (!u.weights.depthwise_kernel) return 1;
+  const int64_t at = (tap * u.channels + channel) * u.multiplier + m;  // fits: below the size of the kernel
+  return static_cast<T>(element(u.weights.depthwise_kernel, u.weights.dtype, at));
+}
+
+template <class T>
+T bias_value(const unpacked& u, const void* bias, int64_t at) {
+  return bias ? static_cast<T>(element(bias, u.weights.dtype, at)) : T(0);
+}
+
+template <class T>
+void pack_depthwise(const unpacked& u, sepconv_pack& p) {
+  constexpr int64_t block = block_channels<T>;
+  const int64_t blocks = ceil_div(u.channels, block);
+  const void* bias = u.multiplies ? u.weights.depthwise_bias : u.weights.bias;
+  for (int64_t m = 0; m < u.multiplier; ++m)
+    for (int64_t c = 0; c < blocks * block; ++c) {
+      const int64_t at = m * blocks + c / block, lane = c % block;
+      const bool real = c < u.channels;
+      static_cast<T*>(p.blocked_bias)[at * block + lane] = real ? bias_value<T>(u, bias, c * u.multiplier + m) : T(0);
+      for (int64_t t = 0; t < u.taps; ++t)
+        static_cast<T*>(p.blocked)[(at * u.taps + t) * block + lane] = real ? depthwise_value<T>(u, t, c, m) : T(0);
+      if (!real) continue;
+      static_cast<T*>(p.planar_bias)[m * u.channels + c] = bias_value<T>(u, bias, c * u.multiplier + m);
+      for (int64_t t = 0; t < u.taps; ++t)
+        static_cast<T*>(p.planar)[(m * u.channels + c) * u.taps + t] = depthwise_value<T>(u, t, c, m);
+    }
+}
+
+// Panels of `wide` filters; the last one rounded up to `narrow`.
+template <class T>
+void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t narrow) {
+  T* y = static_cast<T*>(p.panels);
+  for (int64_t first = 0; first < u.filters; first += wide) {
+    const int64_t count = std::min(wide, u.filters - first);
+    const int64_t columns = ceil_div(count, narrow) * narrow;
+    for (int64_t m = 0; m < u.multiplier; ++m)
+      for (int64_t c = 0; c < u.channels; ++c, y += columns) {
+        const int64_t row = (c * u.multiplier + m) * u.filters + first;
+        for (int64_t f = 0; f < columns; ++f)
+          y[f] = f < count ? static_cast<T>(element(u.weights.pointwise_kernel, u.weights.dtype, row + f)) : T(0);
+      }
+  }
+  T* bias = static_cast<T*>(p.bias);
+  for (int64_t f = 0; f < ceil_div(u.filters, wide) * wide; ++f)
+    bias[f] = f < u.filters ? bias_value<T>(u, u.weights.bias, f) : T(0);
+}
+
+template <class T>
+sepconv_pack* pack(const sepconv_plan& plan, const sepconv_weights& weights) {
+  const geometry& g = plan.geometry;
+  const unpacked u = {weights, g.channels(), g.multiplier, g.filters(), g.taps, g.multiplies()};
+  const bool over_pixels = plan.schedule.multiply == multiply_lanes::pixels;
+  const int64_t wide = over_pixels ? plan.schedule.rows : plan.schedule.columns;
+  const int64_t narrow = over_pixels ? wide : plan.kernels->lanes;
+
+  const int64_t element_bytes = static_cast<int64_t>(sizeof(T));
+  const int64_t padded = checked_mul(ceil_div(u.channels, block_channels<T>) * block_channels<T>, u.multiplier, "multiplier");
+  const int64_t panel_columns = u.multiplies ? ceil_div(u.filters, wide) * wide : 0;
+  const auto room = [&](int64_t count) {  // bytes, in whole cache lines
+    return static_cast<std::size_t>(checked_add(checked_mul(count, element_bytes, "filters"), int64_t{63}, "filters") / 64 * 64);
+  };
+  const std::size_t sizes[] = {
+      room(checked_mul(padded, u.taps, "kernel")),  room(padded), room(checked_mul(g.depth, u.taps, "kernel")), room(g.depth),
+      room(checked_mul(g.depth, panel_columns, "filters")), room(panel_columns)};
+  std::size_t total = 0;
+  for (std::size_t size : sizes) total = checked_add(total, size, "filters");
+
+  std::unique_ptr<sepconv_pack, void (*)(sepconv_pack*)> p(new sepconv_pack(), destroy_pack);
+  p->key = pack_key(plan);
+  p->channels = u.channels;
+  p->multiplier = u.multiplier;
+  p->filters = u.filters;
+  p->taps = u.taps;
+  p->memory = pool_alloc(total);
+  if (!p->memory) throw std::bad_alloc();
+  char* at = static_cast<char*>(p->memory);
+  void** const parts[] = {&p->blocked, &p->blocked_bias, &p->planar, &p->planar_bias, &p->panels, &p->bias};
+  for (int i = 0; i < 6; ++i) {
+    *parts[i] = at;
+    at += sizes[i];
+  }
+  pack_depthwise<T>(u, *p);
+  if (u.multiplies) pack_pointwise<T>(u, *p, wide, narrow);
+  return p.release();
+}
+
+}  // namespace
+
+sepconv_pack* make_pack(const sepconv_plan& plan, const sepconv_weights& weights) {
+  const sepconv_op op = plan.geometry.op;
+  if (weights.dtype < 0 || weights.dtype > SEPCONV_BFLOAT16)
+    invalid("`dtype` of the weights must be one of 0 to 3. Received: " + std::to_string(weights.dtype));
+  require(weights.depthwise_kernel, op != SEPCONV_POINTWISE, "depthwise_kernel");
+  require(weights.pointwise_kernel, op != SEPCONV_DEPTHWISE, "pointwise_kernel");
+  if (weights.depthwise_bias) require(true, op == SEPCONV_SEPARABLE, "depthwise_bias");
+  return plan.geometry.dtype == SEPCONV_FLOAT64 ? pack<double>(plan, weights) : pack<float>(plan, weights);
+}
+
+void destroy_pack(sepconv_pack* pack) {
+  if (!pack) return;
+  pool_free(pack->memory);
+  delete pack;
+}
+
+}  // namespace sepconv

@@ -1,0 +1,31 @@
+// Size arithmetic that cannot wrap: every product and sum of sizes in plan/, pack/ and op/ that depends on arguments goes through
+// here. The error names what was computed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "plan/error.hpp"
+
+namespace sepconv {
+
+template <class T>
+T checked_mul(T a, T b, const char* what) {
+  T out;
+  if (__builtin_mul_overflow(a, b, &out)) invalid(std::string("`") + what + "` is too large for 64-bit size arithmetic");
+  return out;
+}
+
+template <class T>
+T checked_add(T a, T b, const char* what) {
+  T out;
+  if (__builtin_add_overflow(a, b, &out)) invalid(std::string("`") + what + "` is too large for 64-bit size arithmetic");
+  return out;
+}
+
+template <class T, class... Rest>
+T checked_mul(T a, T b, const char* what, T c, Rest... rest) {
+  return checked_mul(checked_mul(a, b, what), c, what, rest...);
+}
+
+}  // namespace sepconv

@@ -1,0 +1,152 @@
+#include "plan/geometry.hpp"
+
+#include <cstdlib>
+
+#include "plan/checked.hpp"
+
+namespace sepconv {
+namespace {
+
+std::string text(int64_t value) { return std::to_string(value); }
+
+int64_t at_least(int64_t value, int64_t least, const char* field) {
+  if (value < least)
+    invalid(std::string("`") + field + "` must be at least " + text(least) + ". Received: " + text(value));
+  return value;
+}
+
+int64_t one_of(int64_t value, int64_t count, const char* field) {
+  if (value < 0 || value >= count)
+    invalid(std::string("`") + field + "` must be one of 0 to " + text(count - 1) + ". Received: " + text(value));
+  return value;
+}
+
+int64_t or_one(int64_t value) { return value == 0 ? 1 : value; }
+
+sepconv_activation checked(const sepconv_activation& activation, const char* field) {
+  one_of(activation.kind, SEPCONV_ACTIVATION_COUNT, field);
+  return activation;
+}
+
+// Sizes and padding of one axis; returns the number of outputs.
+int64_t output_size(const sepconv_spec& spec, geometry& g, int axis) {
+  const int64_t size = g.input[axis + 1];
+  const int64_t kernel = g.kernel[axis] = at_least(or_one(spec.kernel[axis]), 1, "kernel");
+  const int64_t stride = g.stride[axis] = at_least(or_one(spec.stride[axis]), 1, "stride");
+  const int64_t dilation = g.dilation[axis] = at_least(or_one(spec.dilation[axis]), 1, "dilation");
+  const int64_t reach = checked_add(checked_mul(kernel - 1, dilation, "dilation"), int64_t{1}, "kernel");
+  int64_t before = 0, after = 0, outputs = 0;
+  if (spec.padding == SEPCONV_SAME && size > 0) {
+    outputs = (size - 1) / stride + 1;
+    const int64_t covered = checked_add((outputs - 1) * stride, reach, "kernel");  // fits: below size + stride
+    before = covered > size ? (covered - size) / 2 : 0;
+  } else {
+    if (spec.padding == SEPCONV_EXPLICIT) {
+      before = at_least(spec.pad_before[axis], 0, "pad_before");
+      after = at_least(spec.pad_after[axis], 0, "pad_after");
+    }
+    const int64_t padded = checked_add(checked_add(size, before, "pad_before"), after, "pad_after");
+    outputs = padded >= reach ? (padded - reach) / stride + 1 : 0;
+  }
+  if (outputs < 1)
+    invalid("the output would be empty: `input_shape` is " + text(size) + " along " + (axis ? "width" : "height") +
+            ", `kernel` reaches over " + text(reach) + ". Received: stride " + text(stride) + ", dilation " + text(dilation) +
+            ", padding " + text(before) + " and " + text(after));
+  g.pad_before[axis] = before;
+  // Positions inside the padded input, which kernels form.
+  checked_add(checked_add(checked_mul(outputs, stride, "stride"), reach, "kernel"), size, "input_shape");
+  return outputs;
+}
+
+quad contiguous(const quad& shape, int32_t layout, const char* what) {
+  const int64_t h = shape[1], w = shape[2], c = shape[3];
+  const int64_t image = checked_mul(checked_mul(h, w, what), c, what);
+  if (layout == SEPCONV_CHANNELS_FIRST) return {image, w, 1, h * w};  // fits: below image, or zero
+  return {image, w * c, c, 1};  // fits: below image, or zero
+}
+
+// The distance between the lowest and the highest element must be a sensible number of bytes.
+void check_span(const quad& shape, const quad& step, std::size_t element, const char* what) {
+  int64_t span = 1;
+  for (int i = 0; i < 4; ++i) {
+    if (shape[i] == 0) continue;
+    if (step[i] == INT64_MIN) invalid(std::string("`") + what + "` is too large for 64-bit size arithmetic");
+    span = checked_add(span, checked_mul(shape[i] - 1, std::abs(step[i]), what), what);
+  }
+  checked_mul(span, static_cast<int64_t>(element), what);
+}
+
+void check_output_step(const geometry& g) {
+  for (int i = 0; i < 4; ++i)
+    if (g.output[i] > 1 && g.output_step[i] < 1)
+      invalid("`output_strides` must be positive. Received: " + text(g.output_step[i]));
+}
+
+}  // namespace
+
+std::size_t element_size(sepconv_dtype dtype) {
+  return dtype == SEPCONV_FLOAT64 ? 8 : dtype == SEPCONV_FLOAT32 ? 4 : 2;
+}
+
+std::size_t sum_size(sepconv_dtype dtype) { return dtype == SEPCONV_FLOAT64 ? 8 : 4; }
+
+geometry make_geometry(const sepconv_spec& spec) {
+  geometry g = {};
+  g.op = static_cast<sepconv_op>(one_of(spec.op, 3, "op"));
+  g.dtype = static_cast<sepconv_dtype>(one_of(spec.dtype, 4, "dtype"));
+  one_of(spec.layout, 3, "layout");
+  one_of(spec.padding, 3, "padding");
+  if (spec.reserved != 0) invalid("`reserved` must be 0. Received: " + text(spec.reserved));
+  at_least(spec.num_threads, 0, "num_threads");
+  g.activation = checked(spec.activation, "activation");
+  g.depthwise_activation = checked(spec.depthwise_activation, "depthwise_activation");
+  if (g.op != SEPCONV_SEPARABLE && g.depthwise_activation.kind != SEPCONV_LINEAR)
+    invalid("`depthwise_activation` is for SEPCONV_SEPARABLE only. Received: " + text(g.depthwise_activation.kind));
+  for (int i = 0; i < 4; ++i) g.input[i] = at_least(spec.input_shape[i], i == 3 ? 1 : 0, "input_shape");
+
+  g.multiplier = at_least(or_one(spec.multiplier), 1, "multiplier");
+  g.depth = checked_mul(g.channels(), g.multiplier, "multiplier");
+  g.output[0] = g.input[0];
+  g.output[1] = output_size(spec, g, 0);
+  g.output[2] = output_size(spec, g, 1);
+  g.output[3] = g.multiplies() ? at_least(spec.filters, 1, "filters") : g.depth;
+  g.taps = checked_mul(g.kernel[0], g.kernel[1], "kernel");
+  if (g.op == SEPCONV_POINTWISE && (g.taps != 1 || g.multiplier != 1))
+    invalid("`kernel` and `multiplier` must be 1 for SEPCONV_POINTWISE. Received: " + text(g.taps) + " taps, multiplier " +
+            text(g.multiplier));
+  g.image_pixels = checked_mul(g.output[1], g.output[2], "input_shape");
+  g.pixels = checked_mul(g.image_pixels, g.batch(), "input_shape");
+
+  const bool strided = spec.layout == SEPCONV_STRIDED;
+  g.input_step = contiguous(g.input, spec.layout, "input_shape");
+  g.output_step = contiguous(g.output, spec.layout, "filters");
+  for (int i = 0; strided && i < 4; ++i) {
+    g.input_step[i] = spec.input_strides[i];
+    g.output_step[i] = spec.output_strides[i];
+  }
+  check_span(g.input, g.input_step, element_size(g.dtype), "input_strides");
+  check_span(g.output, g.output_step, element_size(g.dtype), "output_strides");
+  check_output_step(g);
+  // Weights in sums, padded to blocks and panels.
+  const int64_t padded = 64 + 64;
+  checked_mul(checked_mul(checked_add(g.depth, checked_mul(g.multiplier, padded, "multiplier"), "multiplier"), g.taps, "kernel"), int64_t{8}, "kernel");
+  checked_mul(checked_mul(checked_add(g.depth, padded, "multiplier"), checked_add(g.filters(), padded, "filters"), "filters"),
+              int64_t{8}, "filters");
+  return g;
+}
+
+double flops(const geometry& g) {
+  const double depthwise = g.op == SEPCONV_POINTWISE ? 0 : static_cast<double>(g.depth) * static_cast<double>(g.taps);
+  const double pointwise = g.multiplies() ? static_cast<double>(g.depth) * static_cast<double>(g.filters()) : 0;
+  return 2 * static_cast<double>(g.pixels) * (depthwise + pointwise);
+}
+
+double bytes(const geometry& g) {
+  double input = 1;
+  for (int64_t size : g.input) input *= static_cast<double>(size);
+  const double output = static_cast<double>(g.pixels) * static_cast<double>(g.filters());
+  const double weights = static_cast<double>(g.depth) * static_cast<double>(g.taps + (g.multiplies() ? g.filters() : 0));
+  return (input + output + weights) * static_cast<double>(element_size(g.dtype));
+}
+
+}  // namespace sepconv

@@ -1,0 +1,42 @@
+// What a convolution is, after validation: sizes, strides and padding as numbers. Every product that the kernels will form has been
+// checked for overflow here.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "sepconv/sepconv.h"
+
+namespace sepconv {
+
+using pair = std::array<int64_t, 2>;  // height, width
+using quad = std::array<int64_t, 4>;  // batch, height, width, channels
+
+struct geometry {
+  sepconv_op op;
+  sepconv_dtype dtype;
+  quad input, output;  // shapes
+  quad input_step, output_step;  // strides, in elements
+  pair kernel, stride, dilation, pad_before;
+  int64_t multiplier;
+  int64_t depth;    // channels * multiplier
+  sepconv_activation depthwise_activation, activation;
+
+  int64_t batch() const { return input[0]; }
+  int64_t channels() const { return input[3]; }
+  int64_t filters() const { return output[3]; }
+  int64_t taps;            // of the kernel
+  int64_t image_pixels;    // of one output image
+  int64_t pixels;          // of the whole output
+  bool multiplies() const { return op != SEPCONV_DEPTHWISE; }
+};
+
+// Throws `error` naming the field of the spec, what is allowed and what was received.
+geometry make_geometry(const sepconv_spec& spec);
+
+double flops(const geometry& g);
+double bytes(const geometry& g);
+std::size_t element_size(sepconv_dtype dtype);  // of storage
+std::size_t sum_size(sepconv_dtype dtype);      // of sums
+
+}  // namespace sepconv

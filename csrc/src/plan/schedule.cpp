@@ -1,0 +1,135 @@
+#include "plan/schedule.hpp"
+
+#include <algorithm>
+
+#include "kernels/kernel_types.hpp"
+#include "plan/checked.hpp"
+
+namespace sepconv {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+int64_t round_up(int64_t a, int64_t b, const char* what) { return checked_mul(ceil_div(a, b), b, what); }
+
+// Lanes over channels need channels next to one another, and enough of them: with half of a vector or less, lanes over pixels win.
+gather_lanes choose_gather(const geometry& g, const kernel_set& k) {
+  const bool dense = g.input_step[3] == 1 || g.channels() == 1;
+  if (!dense) return gather_lanes::pixels;
+  const bool narrow = 2 * g.channels() <= k.lanes && 2 * g.output[2] > k.lanes;
+  return narrow ? gather_lanes::pixels : gather_lanes::channels;
+}
+
+// Lanes over pixels finish rows of channels_first images without a transpose; small images waste too many lanes.
+multiply_lanes choose_multiply(const geometry& g, gather_lanes gather) {
+  if (!g.multiplies()) return multiply_lanes::none;
+  const bool rows_are_dense = g.output_step[2] == 1 && g.filters() > 1;
+  const bool large = g.image_pixels >= 15 * 15;
+  const bool filters_are_dense = g.output_step[3] == 1;
+  return gather == gather_lanes::pixels && rows_are_dense && !filters_are_dense && large ? multiply_lanes::pixels
+                                                                                        : multiply_lanes::filters;
+}
+
+bool finishes_in_registers(const sepconv_activation& a) { return a.kind <= SEPCONV_HARD_TANH; }
+
+// Lanes over channels store whole pixels, so activations can follow on the finished, contiguous rows.
+bool writes_output_directly(const geometry& g, gather_lanes gather) {
+  const bool same_type = g.dtype == SEPCONV_FLOAT32 || g.dtype == SEPCONV_FLOAT64;
+  if (g.multiplies() || !same_type || !finishes_in_registers(g.activation)) return false;
+  if (gather == gather_lanes::pixels) return g.output_step[2] == 1 || g.output[2] == 1;
+  return g.multiplier == 1 && (g.output_step[3] == 1 || g.channels() == 1);
+}
+
+// Small problems stay on one thread: a region costs about a microsecond, and 2 Mflop take ten.
+int32_t choose_threads(const geometry& g, int32_t threads) {
+  const double useful = flops(g) / 2e5;
+  return useful < 2 ? 1 : static_cast<int32_t>(std::min<double>(threads, useful));
+}
+
+std::size_t aligned(int64_t size) {
+  return static_cast<std::size_t>(round_up(size, 64, "workspace"));
+}
+
+}  // namespace
+
+schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m) {
+  schedule s = {};
+  const int64_t element = static_cast<int64_t>(sum_size(g.dtype));
+  const int64_t block = 64 / element;
+  s.gather = choose_gather(g, k);
+  s.multiply = choose_multiply(g, s.gather);
+  s.direct = writes_output_directly(g, s.gather);
+  s.threads = choose_threads(g, m.threads);
+  const bool over_pixels = s.multiply == multiply_lanes::pixels;
+  s.rows = over_pixels ? k.pixels_rows : k.filters_rows;
+  s.columns = (over_pixels ? k.pixels_vectors : k.filters_vectors) * k.lanes;
+  const int64_t quantum = over_pixels ? s.columns : s.rows;  // pixels of a micro-tile
+
+  const bool planar = over_pixels || (!g.multiplies() && s.gather == gather_lanes::pixels);
+  const int64_t depth =
+      planar ? g.depth : checked_mul(round_up(g.channels(), block, "channels"), g.multiplier, "multiplier");
+
+  // Fewer pixels first: the patch matrix takes at most half of L2. At least four micro-tiles a tile, so that weights are reused; at
+  // most 512 pixels; and about four tiles a thread, as many as threads can share evenly.
+  const int64_t row_size = checked_mul(depth, element, "workspace");
+  const int64_t fits = std::max<int64_t>(static_cast<int64_t>(m.l2_size) / 2 / row_size, 1);
+  const int64_t least = 4 * quantum;
+  int64_t pixels = std::clamp<int64_t>(fits, quantum, 512);
+  if (s.threads > 1) pixels = std::min(pixels, std::max(least, ceil_div(g.pixels, 4 * s.threads)));
+  pixels = std::min(std::max<int64_t>(pixels / quantum, 1) * quantum, std::max<int64_t>(g.pixels, 1));
+  s.tiles = ceil_div(g.pixels, pixels);
+
+  // With few pixels for the threads, they share the filters instead, and the patch matrix.
+  const int64_t panels = s.multiply == multiply_lanes::filters ? ceil_div(g.filters(), s.columns) : 0;
+  s.threads_split = s.threads > 1 && g.pixels < 2 * least * s.threads && panels >= 2 * s.threads ? split::filters : split::pixels;
+  if (s.threads_split == split::filters) {
+    const int64_t most = std::max<int64_t>(fits * s.threads, quantum);
+    pixels = std::min<int64_t>(g.pixels, std::min<int64_t>(most, 512));
+    s.tiles = ceil_div(g.pixels, pixels);
+  } else if (s.tiles > 1) {
+    const int64_t even = s.tiles < 8 * s.threads ? round_up(s.tiles, s.threads, "tiles") : s.tiles;
+    pixels = std::min(pixels, ceil_div(ceil_div(g.pixels, even), quantum) * quantum);
+    s.tiles = ceil_div(g.pixels, pixels);
+  }
+  s.tile_pixels = pixels;
+  s.channel_group = 256;
+  s.pitch = round_up(pixels, over_pixels ? s.columns : k.lanes, "workspace");
+
+  if (!s.direct) s.scratch_size = aligned(checked_mul(s.pitch, row_size, "workspace"));
+  if (s.gather == gather_lanes::pixels) {
+    // Lines that a tile touches: those between its first and last tap, and no more than taps times rows.
+    const int64_t rows = std::min(g.output[1] * g.batch(), ceil_div(pixels - 1, g.output[2]) + 1);
+    s.line_slots = checked_mul(std::min(rows, g.output[1]), g.kernel[0], "workspace");
+    const int64_t extent = checked_add(
+        checked_mul(std::min(rows, g.output[1]) - 1, g.stride[0], "workspace"),
+        checked_add(checked_mul(g.kernel[0] - 1, g.dilation[0], "workspace"), int64_t{1}, "workspace"), "workspace");
+    s.line_slots = std::min(s.line_slots, extent);
+    const int64_t width = std::min(g.output[2], pixels);
+    const int64_t shift = checked_mul(g.kernel[1] - 1, g.dilation[1], "workspace") / g.stride[1];
+    const int64_t room = checked_add(width, shift, "workspace");
+    s.line_pitch = round_up(room, block, "workspace");
+    const int64_t phases = std::min(g.stride[1], g.kernel[1]);
+    s.lines_size = aligned(checked_mul(checked_mul(s.line_slots, phases, "workspace"),
+                                       checked_mul(s.line_pitch, element, "workspace"), "workspace"));
+    if (!planar) s.planes_size = aligned(checked_mul(s.pitch, block * element, "workspace"));
+    s.offsets_size = aligned(checked_mul(checked_add(checked_add(g.taps, g.kernel[1], "kernel"), s.line_slots, "kernel"),
+                                         int64_t{8}, "kernel"));
+  }
+  if (g.multiplies()) s.tile_size = aligned(s.rows * s.columns * element);  // fits: constants
+
+  std::size_t worker = s.lines_size;
+  for (std::size_t part : {s.planes_size, s.offsets_size, s.tile_size}) worker = checked_add(worker, part, "workspace");
+  if (s.threads_split == split::filters)
+    s.shared_size = s.scratch_size;
+  else
+    worker = checked_add(worker, s.scratch_size, "workspace");
+  s.worker_size = worker;
+  checked_add(checked_mul(s.worker_size, static_cast<std::size_t>(s.threads), "workspace"), s.shared_size, "workspace");
+  return s;
+}
+
+std::size_t workspace_size(const schedule& s) {
+  return s.shared_size + s.worker_size * static_cast<std::size_t>(s.threads);  // fits: checked in make_schedule
+}
+
+}  // namespace sepconv

@@ -1,0 +1,46 @@
+// How a convolution is cut into tiles: a pure function of geometry, micro-tile, cache sizes and threads.
+//
+// A tile is a range of output pixels in raster order over the whole batch; its patch matrix (one row of K values a pixel) lives in
+// scratch. Two layouts of scratch:
+//   blocked  [K / block][pixel][block]   for lanes over filters
+//   planar   [K][pixel]                  for lanes over pixels
+#pragma once
+
+#include "plan/geometry.hpp"
+
+namespace sepconv {
+
+struct kernel_set;
+
+enum class gather_lanes { channels, pixels };   // of the depthwise filter
+enum class multiply_lanes { none, filters, pixels };
+enum class split { pixels, filters };           // what threads share out
+
+struct machine {
+  std::size_t l1d_size, l2_size;
+  int32_t threads;
+};
+
+struct schedule {
+  gather_lanes gather;
+  multiply_lanes multiply;
+  split threads_split;
+  bool direct;  // the depthwise filter writes the output itself
+  int32_t threads;
+  int64_t tile_pixels, tiles;
+  int64_t rows, columns;  // of the largest micro-tile, in elements
+  int64_t channel_group;  // channels that the depthwise filter takes at a time
+  // Workspace, in bytes: one shared part, then one part a worker.
+  std::size_t shared_size, worker_size;
+  // Parts of a worker's: patch matrix (unless shared), lines of one channel, planar rows of a block, a micro-tile, offsets of taps
+  std::size_t scratch_size, lines_size, planes_size, tile_size, offsets_size;
+  int64_t pitch;       // pixels between rows of planar scratch
+  int64_t line_pitch;  // elements of one phase of one line
+  int64_t line_slots;  // lines held at a time
+};
+
+schedule make_schedule(const geometry& g, const kernel_set& kernels, const machine& machine);
+
+std::size_t workspace_size(const schedule& s);
+
+}  // namespace sepconv

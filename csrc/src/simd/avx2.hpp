@@ -1,0 +1,62 @@
+// x86-64 with AVX2, FMA and F16C: 32-byte vectors, 16 registers.
+#pragma once
+
+#include <immintrin.h>
+
+#define SEPCONV_VECTOR_BYTES 32
+#include "simd/vector.hpp"
+
+namespace sepconv {
+namespace SEPCONV_ISA {
+
+SEPCONV_INLINE vec<float> fma(vec<float> a, vec<float> b, vec<float> c) {
+  return reinterpret_cast<vec<float>>(
+      _mm256_fmadd_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
+}
+
+SEPCONV_INLINE vec<double> fma(vec<double> a, vec<double> b, vec<double> c) {
+  return reinterpret_cast<vec<double>>(
+      _mm256_fmadd_pd(reinterpret_cast<__m256d>(a), reinterpret_cast<__m256d>(b), reinterpret_cast<__m256d>(c)));
+}
+
+SEPCONV_INLINE vec<float> sqrt(vec<float> x) { return reinterpret_cast<vec<float>>(_mm256_sqrt_ps(reinterpret_cast<__m256>(x))); }
+
+SEPCONV_INLINE vec<double> sqrt(vec<double> x) {
+  return reinterpret_cast<vec<double>>(_mm256_sqrt_pd(reinterpret_cast<__m256d>(x)));
+}
+
+// The first n lanes of a mask, n in [0, lanes]: an unaligned look into a run of ones followed by zeros.
+template <class T>
+SEPCONV_INLINE __m256i first_lanes(int64_t n) {
+  alignas(32) static const int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(ones + 8 - n * static_cast<int64_t>(sizeof(T) / 4)));
+}
+
+SEPCONV_INLINE vec<float> load_partial(const float* p, int64_t n) {
+  return reinterpret_cast<vec<float>>(_mm256_maskload_ps(p, first_lanes<float>(n)));
+}
+
+SEPCONV_INLINE vec<double> load_partial(const double* p, int64_t n) {
+  return reinterpret_cast<vec<double>>(_mm256_maskload_pd(p, first_lanes<double>(n)));
+}
+
+SEPCONV_INLINE void store_partial(float* p, vec<float> x, int64_t n) {
+  _mm256_maskstore_ps(p, first_lanes<float>(n), reinterpret_cast<__m256>(x));
+}
+
+SEPCONV_INLINE void store_partial(double* p, vec<double> x, int64_t n) {
+  _mm256_maskstore_pd(p, first_lanes<double>(n), reinterpret_cast<__m256d>(x));
+}
+
+SEPCONV_INLINE vec<float> widen_half(const half* p) {
+  return reinterpret_cast<vec<float>>(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+
+SEPCONV_INLINE void narrow_half(half* p, vec<float> x) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(reinterpret_cast<__m256>(x), _MM_FROUND_TO_NEAREST_INT));
+}
+
+}  // namespace SEPCONV_ISA
+}  // namespace sepconv
+
+#include "simd/convert.hpp"

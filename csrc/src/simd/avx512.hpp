@@ -1,0 +1,63 @@
+// x86-64 with AVX-512 F, BW, DQ and VL: 64-byte vectors, 32 registers, masks.
+#pragma once
+
+#include <immintrin.h>
+
+#define SEPCONV_VECTOR_BYTES 64
+#include "simd/vector.hpp"
+
+namespace sepconv {
+namespace SEPCONV_ISA {
+
+SEPCONV_INLINE vec<float> fma(vec<float> a, vec<float> b, vec<float> c) {
+  return reinterpret_cast<vec<float>>(
+      _mm512_fmadd_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
+}
+
+SEPCONV_INLINE vec<double> fma(vec<double> a, vec<double> b, vec<double> c) {
+  return reinterpret_cast<vec<double>>(
+      _mm512_fmadd_pd(reinterpret_cast<__m512d>(a), reinterpret_cast<__m512d>(b), reinterpret_cast<__m512d>(c)));
+}
+
+// The zero-masked forms with a full mask: GCC 12 warns of an undefined pass-through operand in the plain ones.
+SEPCONV_INLINE vec<float> sqrt(vec<float> x) {
+  return reinterpret_cast<vec<float>>(_mm512_maskz_sqrt_ps(0xffff, reinterpret_cast<__m512>(x)));
+}
+
+SEPCONV_INLINE vec<double> sqrt(vec<double> x) {
+  return reinterpret_cast<vec<double>>(_mm512_maskz_sqrt_pd(0xff, reinterpret_cast<__m512d>(x)));
+}
+
+// The first n lanes, n in [0, 16].
+SEPCONV_INLINE unsigned first_lanes(int64_t n) { return (1u << n) - 1; }
+
+SEPCONV_INLINE vec<float> load_partial(const float* p, int64_t n) {
+  return reinterpret_cast<vec<float>>(_mm512_maskz_loadu_ps(static_cast<__mmask16>(first_lanes(n)), p));
+}
+
+SEPCONV_INLINE vec<double> load_partial(const double* p, int64_t n) {
+  return reinterpret_cast<vec<double>>(_mm512_maskz_loadu_pd(static_cast<__mmask8>(first_lanes(n)), p));
+}
+
+SEPCONV_INLINE void store_partial(float* p, vec<float> x, int64_t n) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>(first_lanes(n)), reinterpret_cast<__m512>(x));
+}
+
+SEPCONV_INLINE void store_partial(double* p, vec<double> x, int64_t n) {
+  _mm512_mask_storeu_pd(p, static_cast<__mmask8>(first_lanes(n)), reinterpret_cast<__m512d>(x));
+}
+
+SEPCONV_INLINE vec<float> widen_half(const half* p) {
+  return reinterpret_cast<vec<float>>(
+      _mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+}
+
+SEPCONV_INLINE void narrow_half(half* p, vec<float> x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                      _mm512_maskz_cvtps_ph(0xffff, reinterpret_cast<__m512>(x), _MM_FROUND_TO_NEAREST_INT));
+}
+
+}  // namespace SEPCONV_ISA
+}  // namespace sepconv
+
+#include "simd/convert.hpp"

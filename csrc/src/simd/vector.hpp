@@ -1,0 +1,115 @@
+// The vector type: compiler vector extensions give + - * / and comparisons; the functions below are the rest. Everything here
+// lives in the namespace of its instruction set, because these files are compiled once for each.
+//
+// A comparison gives a `mask<T>` (lanes all ones or zero); select() uses it.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/kernel_types.hpp"
+
+#define SEPCONV_INLINE inline __attribute__((always_inline))
+
+namespace sepconv {
+namespace SEPCONV_ISA {
+
+template <class T>
+struct traits;
+
+#define SEPCONV_VECTOR(T, I, U)                                                  \
+  template <>                                                                    \
+  struct traits<T> {                                                             \
+    static constexpr int lanes = SEPCONV_VECTOR_BYTES / static_cast<int>(sizeof(T)); \
+    typedef T type __attribute__((vector_size(SEPCONV_VECTOR_BYTES)));           \
+    typedef I signed_type __attribute__((vector_size(SEPCONV_VECTOR_BYTES)));    \
+    typedef U unsigned_type __attribute__((vector_size(SEPCONV_VECTOR_BYTES)));  \
+    typedef T unaligned __attribute__((vector_size(SEPCONV_VECTOR_BYTES), aligned(sizeof(T)), may_alias)); \
+    typedef uint16_t short_type __attribute__((vector_size(SEPCONV_VECTOR_BYTES / sizeof(T) * 2))); \
+    typedef I integer;                                                           \
+  };
+SEPCONV_VECTOR(float, int32_t, uint32_t)
+SEPCONV_VECTOR(double, int64_t, uint64_t)
+#undef SEPCONV_VECTOR
+
+template <class T>
+using vec = typename traits<T>::type;
+template <class T>
+using ivec = typename traits<T>::signed_type;
+template <class T>
+using uvec = typename traits<T>::unsigned_type;
+template <class T>
+using mask = ivec<T>;
+template <class T>
+constexpr int lanes = traits<T>::lanes;
+
+// Unrolled loops: f(index<0>{}) ... f(index<N - 1>{}). Accumulator arrays stay in registers only when every index is a constant.
+template <int I>
+struct index {
+  static constexpr int value = I;
+};
+template <int N>
+struct unroll {
+  template <class F>
+  static SEPCONV_INLINE void run(F&& f) {
+    unroll<N - 1>::run(f);
+    f(index<N - 1>{});
+  }
+};
+template <>
+struct unroll<0> {
+  template <class F>
+  static SEPCONV_INLINE void run(F&&) {}
+};
+
+// `x - {}` and not `x + {}`: the latter is an addition for the compiler, since -0 + 0 is not -0.
+template <class T>
+SEPCONV_INLINE vec<T> broadcast(T x) {
+  return x - vec<T>{};
+}
+
+template <class T>
+SEPCONV_INLINE vec<T> load(const T* p) {
+  return *reinterpret_cast<const typename traits<T>::unaligned*>(p);
+}
+
+template <class T>
+SEPCONV_INLINE void store(T* p, vec<T> x) {
+  *reinterpret_cast<typename traits<T>::unaligned*>(p) = x;
+}
+
+template <class T>
+SEPCONV_INLINE vec<T> select(ivec<T> condition, vec<T> yes, vec<T> no) {
+  return reinterpret_cast<vec<T>>((condition & reinterpret_cast<ivec<T>>(yes)) | (~condition & reinterpret_cast<ivec<T>>(no)));
+}
+
+template <class T>
+SEPCONV_INLINE ivec<T> bits(vec<T> x) {
+  return reinterpret_cast<ivec<T>>(x);
+}
+
+template <class T>
+SEPCONV_INLINE vec<T> from_bits(ivec<T> x) {
+  return reinterpret_cast<vec<T>>(x);
+}
+
+template <class T>
+SEPCONV_INLINE vec<T> to_float(ivec<T> x) {
+  return __builtin_convertvector(x, vec<T>);
+}
+
+// Truncates; |x| must fit.
+template <class T>
+SEPCONV_INLINE ivec<T> to_int(vec<T> x) {
+  return __builtin_convertvector(x, ivec<T>);
+}
+
+// Clamps without touching NaN or -0: x < lo ? lo : x, then x > hi ? hi : x.
+template <class T>
+SEPCONV_INLINE vec<T> clamp(vec<T> x, vec<T> lo, vec<T> hi) {
+  x = select<T>(x < lo, lo, x);
+  return select<T>(x > hi, hi, x);
+}
+
+}  // namespace SEPCONV_ISA
+}  // namespace sepconv

@@ -1,0 +1,114 @@
+"""Keras's arguments, made exact: whole numbers become ``int``, pairs become tuples, and every refusal names the argument."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+# The largest size that the core and NumPy can address.
+_LARGEST = 2**63 - 1
+
+Shape = tuple["int | None", ...]
+
+
+def refuse(name: str, allowed: str, received: object, error: type[Exception] = ValueError) -> NoReturn:
+    """Raise `error` in the one form that all messages of the package share."""
+    raise error(f"The `{name}` argument must be {allowed}. Received: {name}={received!r} (of type {type(received).__name__})")
+
+
+def _as_int(value: object) -> int | None:
+    """`value` as an int if it is a whole number, else None. R sends 32 as 32.0, so floats of integral value count."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, (bool, np.bool_)):
+        return None
+    if isinstance(value, (float, np.floating)):
+        return int(value) if np.isfinite(value) and value == int(value) else None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def integer(value: object, name: str, minimum: int = 1) -> int:
+    """A whole number of at least `minimum`; accepts int, NumPy integers and floats of integral value."""
+    number = _as_int(value)
+    if number is None or not minimum <= number <= _LARGEST:
+        refuse(name, "a strictly positive integer" if minimum == 1 else f"an integer of at least {minimum}", value)
+    return number
+
+
+def integers(value: object, rank: int, name: str, minimum: int = 1) -> tuple[int, ...]:
+    """`rank` whole numbers, from one number or from an ordered collection of `rank` of them."""
+    number = _as_int(value)
+    if number is not None:
+        numbers: list[int | None] = [number] * rank
+    elif isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)) and np.shape(value)[:1] == (rank,):
+        numbers = [_as_int(item) for item in value]
+    else:
+        numbers = [None]
+    found = tuple(n for n in numbers if n is not None and minimum <= n <= _LARGEST)
+    if len(found) != rank:
+        each = "strictly positive" if minimum == 1 else f"at least {minimum}"
+        refuse(name, f"an integer or a tuple of {rank} integers, each {each}", value)
+    return found
+
+
+def boolean(value: object, name: str) -> bool:
+    """True or False, as Python's or NumPy's boolean."""
+    if not isinstance(value, (bool, np.bool_)):
+        refuse(name, "a boolean", value)
+    return bool(value)
+
+
+def switch(value: object, name: str) -> bool:
+    """A boolean, or a whole 0 or 1, which Keras takes for `use_bias`."""
+    if not isinstance(value, np.bool_) and value not in (False, True):
+        refuse(name, "a boolean", value)
+    return bool(value)
+
+
+def one_of(value: object, name: str, allowed: Iterable[str]) -> str:
+    """One of the lower-case strings `allowed`, in any case."""
+    allowed = tuple(allowed)
+    if not isinstance(value, str) or value.lower() not in allowed:
+        refuse(name, "one of " + ", ".join(repr(a) for a in allowed), value)
+    return value.lower()
+
+
+def data_format(value: object) -> str:
+    """`"channels_last"` (also for None; Keras's configuration file is not read) or `"channels_first"`."""
+    return one_of("channels_last" if value is None else value, "data_format", ("channels_last", "channels_first"))
+
+
+def layer_name(value: object) -> str:
+    """A name that can be one component of a variable's path."""
+    if not isinstance(value, str) or not value or "/" in value:
+        refuse("name", "a non-empty string without the character `/`", value)
+    return value
+
+
+def shape(value: object, name: str, rank: int | None = None) -> Shape:
+    """A shape whose unknown sizes are None, from any ordered collection of `rank` sizes (any number if None)."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+        refuse(name, "a tuple of integers and None", value)
+    sizes = tuple(None if size is None else _as_int(size) for size in value)
+    for given, size in zip(value, sizes):
+        if given is not None and (size is None or not 0 <= size <= _LARGEST):
+            refuse(name, "a tuple of integers that are not negative, or None", value)
+    if rank is not None and len(sizes) != rank:
+        refuse(name, f"a tuple of {rank} integers or None", value)
+    return sizes
+
+
+def batch_shape(input_shape: Any, batch_input_shape: Any, batch_size: Any) -> Shape | None:
+    """The shape, with its batch axis, that `input_shape` or `batch_input_shape` (which wins) declares; None if neither does."""
+    size = None if batch_size is None else integer(batch_size, "batch_size", minimum=0)
+    if batch_input_shape is not None:
+        return shape(batch_input_shape, "batch_input_shape")
+    if input_shape is None:
+        return None
+    return (size, *shape(input_shape, "input_shape"))

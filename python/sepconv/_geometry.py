@@ -1,0 +1,71 @@
+"""Sizes of a convolution: what padding means in numbers, and the shape of the output. Pure functions, shared by layers and ops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ._arguments import Shape
+
+Padding = "str | Sequence[tuple[int, int]]"
+
+
+def pad_amounts(size: int, kernel: int, stride: int, dilation: int, padding: str | tuple[int, int]) -> tuple[int, int]:
+    """Rows of zeros (before, after) that `padding` adds to an axis of `size`.
+
+    ``"same"`` is TensorFlow's rule: ``ceil(size / stride)`` outputs, and the odd row goes after. ``"causal"`` puts all of it before, so
+    that no output sees a later input. A pair is taken as it is.
+    """
+    extent = (kernel - 1) * dilation + 1
+    if padding == "same":
+        total = max(0, (-(-size // stride) - 1) * stride + extent - size)
+        return total // 2, total - total // 2
+    if padding == "causal":
+        return extent - 1, 0
+    if padding == "valid":
+        return 0, 0
+    before, after = padding
+    return int(before), int(after)
+
+
+def output_size(size: int, kernel: int, stride: int, dilation: int, padding: str | tuple[int, int]) -> int:
+    """Outputs along an axis of `size`; zero or negative where the kernel doesn't fit."""
+    before, after = pad_amounts(size, kernel, stride, dilation, padding)
+    return (size + before + after - (kernel - 1) * dilation - 1) // stride + 1
+
+
+def axis_paddings(padding: Any, rank: int) -> tuple[Any, ...]:
+    """`padding` for each of `rank` axes, from one word for all or from a pair for each."""
+    return (padding,) * rank if isinstance(padding, str) else tuple(padding)
+
+
+def output_shape(
+    input_shape: Shape,
+    *,
+    filters: int,
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+    padding: Any,
+    data_format: str,
+) -> Shape:
+    """The output's shape for a batch of `input_shape` in the layout `data_format`; None stays None.
+
+    Raises
+    ------
+    ValueError
+        If a known spatial size gives no output.
+    """
+    last = data_format == "channels_last"
+    spatial = input_shape[1:-1] if last else input_shape[2:]
+    sizes: list[int | None] = []
+    for size, k, s, d, p in zip(spatial, kernel, strides, dilation, axis_paddings(padding, len(kernel))):
+        out = None if size is None else output_size(size, k, s, d, p)
+        # Keras lets an axis of size 0 through where the padding makes its output empty too ("same", "causal").
+        if out is not None and (out < 0 or out == 0 and size != 0 or out == 0 and p == "valid"):
+            raise ValueError(
+                f"The input is too small: the output size would be zero or negative. Received: input shape={tuple(input_shape)}, "
+                f"kernel_size={kernel}, strides={strides}, dilation_rate={dilation}, padding={padding!r}"
+            )
+        sizes.append(out)
+    return (input_shape[0], *sizes, filters) if last else (input_shape[0], filters, *sizes)
