@@ -1,5 +1,5 @@
-// The kernels of one instruction set. Compiled once for each, with its flags and SEPCONV_ISA; see cmake/isa.cmake.
-#include "kernels/table.hpp"
+// The kernels of one instruction set, by storage type.
+#include "kernels/move.hpp"
 
 #define SEPCONV_TABLE SEPCONV_JOIN(kernels_, SEPCONV_ISA)
 #define SEPCONV_STRING_(x) #x
@@ -8,11 +8,8 @@
 namespace sepconv {
 
 namespace SEPCONV_ISA {
-static constexpr kernel_set float32_set = make_set<float, float>();
-static constexpr kernel_set float64_set = make_set<double, double>();
-static constexpr kernel_set float16_set = make_set<half, float>();
-static constexpr kernel_set bfloat16_set = make_set<bfloat, float>();
-}  // namespace SEPCONV_ISA
+extern const kernel_set float32_set, float64_set, float16_set, bfloat16_set;
+}
 
 extern const kernel_table SEPCONV_TABLE;
 const kernel_table SEPCONV_TABLE = {

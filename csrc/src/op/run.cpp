@@ -115,8 +115,9 @@ scratch scratch_of(const task& t, int32_t worker) {
   };
   scratch out;
   out.rows = s.threads_split == split::filters ? t.workspace : take(s.scratch_size);
-  out.lines = take(s.lines_size);
   out.planes = take(s.planes_size);
+  out.wide = take(s.wide_size);
+  out.block = take(s.block_size);
   out.tile = take(s.tile_size);
   out.offsets = reinterpret_cast<ptrdiff_t*>(take(s.offsets_size));
   return out;

@@ -27,8 +27,9 @@ struct task {
 // Scratch of one worker; the sizes are those of the schedule.
 struct scratch {
   char* rows;     // patch matrix
-  char* lines;
   char* planes;
+  char* wide;
+  char* block;
   char* tile;
   ptrdiff_t* offsets;
 };
@@ -39,6 +40,18 @@ scratch scratch_of(const task& t, int32_t worker);
 struct pixel_range {
   int64_t first, last;
 };
+
+// The piece of a tile that lies in one image.
+struct piece {
+  int64_t image;
+  int64_t first, last;  // pixels of the image
+  int64_t at;           // of the tile, where it begins
+};
+
+template <class T>
+void gather_channels(const task& t, const scratch& s, const piece& p, int64_t c0, int64_t c1);
+template <class T>
+void gather_pixels(const task& t, const scratch& s, const piece& p, int64_t c0, int64_t c1);
 
 // Depthwise rows of channels [c0, c1) (a multiple of a block apart) for the pixels: into s.rows, or straight into the output.
 template <class T>

@@ -4,6 +4,7 @@
 
 #include "kernels/kernel_types.hpp"
 #include "plan/checked.hpp"
+#include "plan/planes.hpp"
 
 namespace sepconv {
 namespace {
@@ -97,28 +98,22 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
 
   if (!s.direct) s.scratch_size = aligned(checked_mul(s.pitch, row_size, "workspace"));
   if (s.gather == gather_lanes::pixels) {
-    // Lines that a tile touches: those between its first and last tap, and no more than taps times rows.
-    const int64_t rows = std::min(g.output[1] * g.batch(), ceil_div(pixels - 1, g.output[2]) + 1);
-    s.line_slots = checked_mul(std::min(rows, g.output[1]), g.kernel[0], "workspace");
-    const int64_t extent = checked_add(
-        checked_mul(std::min(rows, g.output[1]) - 1, g.stride[0], "workspace"),
-        checked_add(checked_mul(g.kernel[0] - 1, g.dilation[0], "workspace"), int64_t{1}, "workspace"), "workspace");
-    s.line_slots = std::min(s.line_slots, extent);
-    const int64_t width = std::min(g.output[2], pixels);
-    const int64_t shift = checked_mul(g.kernel[1] - 1, g.dilation[1], "workspace") / g.stride[1];
-    const int64_t room = checked_add(width, shift, "workspace");
-    s.line_pitch = round_up(room, block, "workspace");
-    const int64_t phases = std::min(g.stride[1], g.kernel[1]);
-    s.lines_size = aligned(checked_mul(checked_mul(s.line_slots, phases, "workspace"),
-                                       checked_mul(s.line_pitch, element, "workspace"), "workspace"));
-    if (!planar) s.planes_size = aligned(checked_mul(s.pitch, block * element, "workspace"));
-    s.offsets_size = aligned(checked_mul(checked_add(checked_add(g.taps, g.kernel[1], "kernel"), s.line_slots, "kernel"),
-                                         int64_t{8}, "kernel"));
+    const int64_t rows = std::min(g.output[1], ceil_div(pixels - 1, g.output[2]) + 1);
+    const plane_layout planes = make_planes(g, rows, std::min(g.output[2], pixels));
+    const int64_t area = checked_mul(planes.rows, planes.pitch, "workspace");
+    s.planes_size = aligned(checked_mul(checked_mul(planes.row_planes, planes.column_planes, "workspace"),
+                                        checked_mul(area, element, "workspace"), "workspace"));
+    s.short_rows = rows > 1 && g.output[2] < 8 * k.lanes;
+    if (s.short_rows) s.wide_size = aligned(checked_mul(checked_mul(rows, planes.pitch, "workspace"), element, "workspace"));
+    if (!planar)
+      s.block_size = aligned(checked_mul(checked_mul(std::min(g.channels(), block), g.multiplier, "workspace"),
+                                         checked_mul(s.pitch, element, "workspace"), "workspace"));
+    s.offsets_size = aligned(checked_mul(g.taps, int64_t{8}, "kernel"));
   }
   if (g.multiplies()) s.tile_size = aligned(s.rows * s.columns * element);  // fits: constants
 
-  std::size_t worker = s.lines_size;
-  for (std::size_t part : {s.planes_size, s.offsets_size, s.tile_size}) worker = checked_add(worker, part, "workspace");
+  std::size_t worker = s.planes_size;
+  for (std::size_t part : {s.wide_size, s.block_size, s.offsets_size, s.tile_size}) worker = checked_add(worker, part, "workspace");
   if (s.threads_split == split::filters)
     s.shared_size = s.scratch_size;
   else

@@ -32,11 +32,11 @@ struct schedule {
   int64_t channel_group;  // channels that the depthwise filter takes at a time
   // Workspace, in bytes: one shared part, then one part a worker.
   std::size_t shared_size, worker_size;
-  // Parts of a worker's: patch matrix (unless shared), lines of one channel, planar rows of a block, a micro-tile, offsets of taps
-  std::size_t scratch_size, lines_size, planes_size, tile_size, offsets_size;
+  // Parts of a worker's: patch matrix (unless shared), phase planes of one channel, its result at their pitch, planar rows of a block
+  // of channels, a micro-tile, offsets of taps
+  std::size_t scratch_size, planes_size, wide_size, block_size, tile_size, offsets_size;
   int64_t pitch;       // pixels between rows of planar scratch
-  int64_t line_pitch;  // elements of one phase of one line
-  int64_t line_slots;  // lines held at a time
+  bool short_rows;     // the gather over pixels filters all rows of a tile in one run
 };
 
 schedule make_schedule(const geometry& g, const kernel_set& kernels, const machine& machine);

@@ -25,6 +25,24 @@ SEPCONV_INLINE vec<double> sqrt(vec<double> x) {
   return reinterpret_cast<vec<double>>(_mm256_sqrt_pd(reinterpret_cast<__m256d>(x)));
 }
 
+// limit > x ? limit : x and limit < x ? limit : x. The instructions return their second operand when they cannot tell, so NaN and -0
+// pass.
+SEPCONV_INLINE vec<float> at_least(vec<float> x, vec<float> limit) {
+  return reinterpret_cast<vec<float>>(_mm256_max_ps(reinterpret_cast<__m256>(limit), reinterpret_cast<__m256>(x)));
+}
+
+SEPCONV_INLINE vec<double> at_least(vec<double> x, vec<double> limit) {
+  return reinterpret_cast<vec<double>>(_mm256_max_pd(reinterpret_cast<__m256d>(limit), reinterpret_cast<__m256d>(x)));
+}
+
+SEPCONV_INLINE vec<float> at_most(vec<float> x, vec<float> limit) {
+  return reinterpret_cast<vec<float>>(_mm256_min_ps(reinterpret_cast<__m256>(limit), reinterpret_cast<__m256>(x)));
+}
+
+SEPCONV_INLINE vec<double> at_most(vec<double> x, vec<double> limit) {
+  return reinterpret_cast<vec<double>>(_mm256_min_pd(reinterpret_cast<__m256d>(limit), reinterpret_cast<__m256d>(x)));
+}
+
 // The first n lanes of a mask, n in [0, lanes]: an unaligned look into a run of ones followed by zeros.
 template <class T>
 SEPCONV_INLINE __m256i first_lanes(int64_t n) {

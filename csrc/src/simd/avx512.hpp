@@ -28,6 +28,27 @@ SEPCONV_INLINE vec<double> sqrt(vec<double> x) {
   return reinterpret_cast<vec<double>>(_mm512_maskz_sqrt_pd(0xff, reinterpret_cast<__m512d>(x)));
 }
 
+// limit > x ? limit : x and limit < x ? limit : x; see avx2.hpp.
+SEPCONV_INLINE vec<float> at_least(vec<float> x, vec<float> limit) {
+  return reinterpret_cast<vec<float>>(
+      _mm512_maskz_max_ps(0xffff, reinterpret_cast<__m512>(limit), reinterpret_cast<__m512>(x)));
+}
+
+SEPCONV_INLINE vec<double> at_least(vec<double> x, vec<double> limit) {
+  return reinterpret_cast<vec<double>>(
+      _mm512_maskz_max_pd(0xff, reinterpret_cast<__m512d>(limit), reinterpret_cast<__m512d>(x)));
+}
+
+SEPCONV_INLINE vec<float> at_most(vec<float> x, vec<float> limit) {
+  return reinterpret_cast<vec<float>>(
+      _mm512_maskz_min_ps(0xffff, reinterpret_cast<__m512>(limit), reinterpret_cast<__m512>(x)));
+}
+
+SEPCONV_INLINE vec<double> at_most(vec<double> x, vec<double> limit) {
+  return reinterpret_cast<vec<double>>(
+      _mm512_maskz_min_pd(0xff, reinterpret_cast<__m512d>(limit), reinterpret_cast<__m512d>(x)));
+}
+
 // The first n lanes, n in [0, 16].
 SEPCONV_INLINE unsigned first_lanes(int64_t n) { return (1u << n) - 1; }
 

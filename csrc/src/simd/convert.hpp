@@ -1,8 +1,14 @@
-// Loads from and stores to a storage type: the type itself, float16 or bfloat16.
+// What lies between sums and memory: the clamp, and loads from and stores to a storage type (the type itself, float16 or bfloat16).
 #pragma once
 
 namespace sepconv {
 namespace SEPCONV_ISA {
+
+// NaN and -0 pass.
+template <class T>
+SEPCONV_INLINE vec<T> clamp(vec<T> x, vec<T> lo, vec<T> hi) {
+  return at_most(at_least(x, lo), hi);
+}
 
 SEPCONV_INLINE vec<float> load_as(const float* p) { return load(p); }
 SEPCONV_INLINE vec<double> load_as(const double* p) { return load(p); }

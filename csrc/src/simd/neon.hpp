@@ -36,5 +36,6 @@ SEPCONV_INLINE void narrow_half(half* p, vec<float> x) {
 }  // namespace SEPCONV_ISA
 }  // namespace sepconv
 
+#include "simd/limits.hpp"
 #include "simd/partial.hpp"
 #include "simd/convert.hpp"

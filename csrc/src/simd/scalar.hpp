@@ -26,6 +26,7 @@ SEPCONV_INLINE vec<double> sqrt(vec<double> x) { return vec<double>{__builtin_sq
 }  // namespace SEPCONV_ISA
 }  // namespace sepconv
 
+#include "simd/limits.hpp"
 #include "simd/partial.hpp"
 #include "simd/half_soft.hpp"
 #include "simd/convert.hpp"

@@ -104,12 +104,5 @@ SEPCONV_INLINE ivec<T> to_int(vec<T> x) {
   return __builtin_convertvector(x, ivec<T>);
 }
 
-// Clamps without touching NaN or -0: x < lo ? lo : x, then x > hi ? hi : x.
-template <class T>
-SEPCONV_INLINE vec<T> clamp(vec<T> x, vec<T> lo, vec<T> hi) {
-  x = select<T>(x < lo, lo, x);
-  return select<T>(x > hi, hi, x);
-}
-
 }  // namespace SEPCONV_ISA
 }  // namespace sepconv

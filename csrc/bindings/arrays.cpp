@@ -1,0 +1,123 @@
+#include "arrays.hpp"
+
+#include <cstring>
+#include <limits>
+
+#include "module.hpp"
+
+namespace py = pybind11;
+
+namespace sepconv_python {
+namespace {
+
+struct activation_row {
+  const char* name;
+  sepconv_activation_kind kind;
+  int params;
+  double defaults[3];
+};
+
+const activation_row activation_rows[] = {
+    {"linear", SEPCONV_LINEAR, 0, {}},
+    {"relu", SEPCONV_RELU, 0, {}},
+    {"relu6", SEPCONV_RELU6, 0, {}},
+    {"hard_tanh", SEPCONV_HARD_TANH, 0, {}},
+    {"relu", SEPCONV_RELU_GENERAL, 3, {0, std::numeric_limits<double>::infinity(), 0}},
+    {"leaky_relu", SEPCONV_LEAKY_RELU, 1, {0.2}},
+    {"elu", SEPCONV_ELU, 1, {1}},
+    {"celu", SEPCONV_CELU, 1, {1}},
+    {"selu", SEPCONV_SELU, 0, {}},
+    {"softplus", SEPCONV_SOFTPLUS, 0, {}},
+    {"softsign", SEPCONV_SOFTSIGN, 0, {}},
+    {"squareplus", SEPCONV_SQUAREPLUS, 1, {4}},
+    {"soft_shrink", SEPCONV_SOFT_SHRINK, 1, {0.5}},
+    {"hard_shrink", SEPCONV_HARD_SHRINK, 1, {0.5}},
+    {"sparse_plus", SEPCONV_SPARSE_PLUS, 0, {}},
+    {"silu", SEPCONV_SILU, 0, {}},
+    {"gelu", SEPCONV_GELU, 0, {}},
+    {"gelu_tanh", SEPCONV_GELU_TANH, 0, {}},
+    {"tanh", SEPCONV_TANH, 0, {}},
+    {"tanh_shrink", SEPCONV_TANH_SHRINK, 0, {}},
+    {"threshold", SEPCONV_THRESHOLD, 2, {0, 0}},
+    {"sigmoid", SEPCONV_SIGMOID, 0, {}},
+    {"sparse_sigmoid", SEPCONV_SPARSE_SIGMOID, 0, {}},
+    {"exponential", SEPCONV_EXPONENTIAL, 0, {}},
+    {"hard_sigmoid", SEPCONV_HARD_SIGMOID, 0, {}},
+    {"hard_silu", SEPCONV_HARD_SILU, 0, {}},
+    {"mish", SEPCONV_MISH, 0, {}},
+    {"log_sigmoid", SEPCONV_LOG_SIGMOID, 0, {}},
+};
+
+void activate(py::array array, const std::string& kind, const py::tuple& params) {
+  const sepconv_activation activation = activation_of(kind, params);
+  const sepconv_dtype dtype = dtype_of(array);
+  if (!(array.flags() & py::array::c_style) || !array.writeable())
+    throw py::value_error("`array` must be C-contiguous and writeable");
+  void* data = array.mutable_data();
+  const std::size_t count = static_cast<std::size_t>(array.size());
+  py::gil_scoped_release release;
+  sepconv::check(sepconv_activate(&activation, dtype, data, count));
+}
+
+// An array over pooled memory, which its base gives back.
+py::array empty(const py::tuple& shape, const py::dtype& dtype) {
+  std::vector<py::ssize_t> sizes;
+  std::size_t bytes = static_cast<std::size_t>(dtype.itemsize());
+  for (const auto& size : shape) {
+    sizes.push_back(size.cast<py::ssize_t>());
+    if (sizes.back() < 0 || __builtin_mul_overflow(bytes, static_cast<std::size_t>(sizes.back()), &bytes))
+      throw py::value_error("`shape` is too large for 64-bit size arithmetic");
+  }
+  if (bytes < (512u << 10)) return py::array(dtype, sizes);
+  sepconv::buffer buffer(bytes);
+  void* data = buffer.get();
+  py::capsule base(data, sepconv_free);
+  buffer.release();
+  return py::array(dtype, sizes, data, base);
+}
+
+}  // namespace
+
+sepconv_dtype dtype_of(const std::string& name) {
+  if (name == "float32") return SEPCONV_FLOAT32;
+  if (name == "float64") return SEPCONV_FLOAT64;
+  if (name == "float16") return SEPCONV_FLOAT16;
+  if (name == "bfloat16") return SEPCONV_BFLOAT16;
+  throw py::value_error("`dtype` must be one of float32, float64, float16, bfloat16. Received: " + name);
+}
+
+sepconv_dtype dtype_of(const py::array& array) {
+  const py::dtype dtype = array.dtype();
+  const char order = dtype.byteorder();
+  if (order == '=' || order == '|') {
+    if (dtype.kind() == 'f' && dtype.itemsize() == 4) return SEPCONV_FLOAT32;
+    if (dtype.kind() == 'f' && dtype.itemsize() == 8) return SEPCONV_FLOAT64;
+    if (dtype.kind() == 'f' && dtype.itemsize() == 2) return SEPCONV_FLOAT16;
+    if (dtype.itemsize() == 2 && py::str(dtype.attr("name")).cast<std::string>() == "bfloat16") return SEPCONV_BFLOAT16;
+  }
+  throw py::type_error("the array must have native float32, float64, float16 or bfloat16 elements. Received: " +
+                       py::str(dtype).cast<std::string>());
+}
+
+std::size_t item_size(sepconv_dtype dtype) { return dtype == SEPCONV_FLOAT64 ? 8 : dtype == SEPCONV_FLOAT32 ? 4 : 2; }
+
+sepconv_activation activation_of(const std::string& kind, const py::tuple& params) {
+  const int given = static_cast<int>(params.size());
+  for (const activation_row& row : activation_rows) {
+    if (kind != row.name || (given > 0 && row.params == 0) || given > row.params) continue;
+    sepconv_activation activation = {};
+    activation.kind = row.kind;
+    std::memcpy(activation.params, row.defaults, sizeof(activation.params));
+    for (int i = 0; i < given; ++i) activation.params[i] = params[static_cast<std::size_t>(i)].cast<double>();
+    return activation;
+  }
+  throw py::value_error("`activation` is not one of the core's, or has too many parameters. Received: " + kind + ", " +
+                        std::to_string(given) + " parameters");
+}
+
+void register_arrays(py::module_& m) {
+  m.def("activate", &activate, py::arg("array"), py::arg("kind"), py::arg("params") = py::tuple());
+  m.def("empty", &empty, py::arg("shape"), py::arg("dtype"));
+}
+
+}  // namespace sepconv_python

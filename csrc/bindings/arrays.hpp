@@ -1,0 +1,23 @@
+// Element types and arrays, between NumPy's names and the C interface's.
+#pragma once
+
+#include <pybind11/numpy.h>
+
+#include <string>
+
+#include "sepconv/sepconv.hpp"
+
+namespace sepconv_python {
+
+// "float32", "float64", "float16", "bfloat16".
+sepconv_dtype dtype_of(const std::string& name);
+
+// Of an array; ml_dtypes' bfloat16 is known by its name.
+sepconv_dtype dtype_of(const pybind11::array& array);
+
+std::size_t item_size(sepconv_dtype dtype);
+
+// The name of an activation and its parameters; missing parameters are Keras's defaults.
+sepconv_activation activation_of(const std::string& kind, const pybind11::tuple& params);
+
+}  // namespace sepconv_python

@@ -1,0 +1,250 @@
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <array>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "arrays.hpp"
+#include "module.hpp"
+
+namespace py = pybind11;
+
+namespace sepconv_python {
+namespace {
+
+using pair = std::array<std::int64_t, 2>;
+using quad = std::array<std::int64_t, 4>;
+
+// Scratch of running calls: a free list that only grows, up to a bound.
+class workspaces {
+ public:
+  std::unique_ptr<sepconv::buffer> take(std::size_t size) {
+    {
+      const std::lock_guard<std::mutex> guard(lock_);
+      for (std::size_t i = parked_.size(); i-- > 0;)
+        if (parked_[i]->size() >= size) {
+          std::unique_ptr<sepconv::buffer> found = std::move(parked_[i]);
+          parked_.erase(parked_.begin() + static_cast<std::ptrdiff_t>(i));
+          bytes_ -= found->size();
+          return found;
+        }
+    }
+    return std::make_unique<sepconv::buffer>(size);
+  }
+
+  void give(std::unique_ptr<sepconv::buffer> buffer) noexcept {
+    const std::lock_guard<std::mutex> guard(lock_);
+    if (bytes_ + buffer->size() > capacity) return;
+    try {
+      const std::size_t size = buffer->size();
+      parked_.push_back(std::move(buffer));
+      bytes_ += size;
+    } catch (const std::bad_alloc&) {  // then it is freed instead
+    }
+  }
+
+ private:
+  static constexpr std::size_t capacity = 16 << 20;
+  std::mutex lock_;
+  std::vector<std::unique_ptr<sepconv::buffer>> parked_;
+  std::size_t bytes_ = 0;
+};
+
+// Never destroyed: threads may still run while the interpreter exits.
+workspaces& free_list() {
+  static workspaces* list = new workspaces;
+  return *list;
+}
+
+class workspace {
+ public:
+  explicit workspace(std::size_t size) : buffer_(size ? free_list().take(size) : nullptr) {}
+  ~workspace() {
+    if (buffer_) free_list().give(std::move(buffer_));
+  }
+  void* get() const { return buffer_ ? buffer_->get() : nullptr; }
+
+ private:
+  std::unique_ptr<sepconv::buffer> buffer_;
+};
+
+// A contiguous weight array of the common type, or NULL.
+struct weight_arrays {
+  sepconv_weights weights = sepconv::make_weights();
+  bool typed = false;
+
+  const void* add(const std::optional<py::array>& array, const std::vector<py::ssize_t>& shape, const char* name) {
+    if (!array) return nullptr;
+    if (!(array->flags() & py::array::c_style)) throw py::value_error(std::string("`") + name + "` must be C-contiguous");
+    if (std::vector<py::ssize_t>(array->shape(), array->shape() + array->ndim()) != shape)
+      throw py::value_error(std::string("`") + name + "` has the wrong shape for this plan. Received: shape=" +
+                            py::str(array->attr("shape")).cast<std::string>());
+    const sepconv_dtype dtype = dtype_of(*array);
+    if (typed && weights.dtype != dtype) throw py::type_error("all weights must have one dtype");
+    weights.dtype = dtype;
+    typed = true;
+    return array->data();
+  }
+};
+
+sepconv_spec make_spec(const std::string& op, const std::string& dtype, const quad& input_shape, const quad& input_strides,
+                       const pair& kernel, const pair& strides, const pair& dilation, const std::array<pair, 2>& padding,
+                       std::int64_t multiplier, std::int64_t filters, const quad& output_strides,
+                       const std::pair<std::string, py::tuple>& activation,
+                       const std::pair<std::string, py::tuple>& depthwise_activation, int num_threads, const std::string& isa) {
+  sepconv_spec spec = sepconv::make_spec();
+  if (op == "separable")
+    spec.op = SEPCONV_SEPARABLE;
+  else if (op == "depthwise")
+    spec.op = SEPCONV_DEPTHWISE;
+  else if (op == "pointwise")
+    spec.op = SEPCONV_POINTWISE;
+  else
+    throw py::value_error("`op` must be one of separable, depthwise, pointwise. Received: " + op);
+  spec.dtype = dtype_of(dtype);
+  spec.layout = SEPCONV_STRIDED;
+  spec.padding = SEPCONV_EXPLICIT;
+  spec.num_threads = num_threads;
+  spec.isa = isa.c_str();
+  for (int i = 0; i < 4; ++i) {
+    spec.input_shape[i] = input_shape[i];
+    spec.input_strides[i] = input_strides[i];
+    spec.output_strides[i] = output_strides[i];
+  }
+  for (int i = 0; i < 2; ++i) {
+    spec.kernel[i] = kernel[i];
+    spec.stride[i] = strides[i];
+    spec.dilation[i] = dilation[i];
+    spec.pad_before[i] = padding[i][0];
+    spec.pad_after[i] = padding[i][1];
+  }
+  spec.multiplier = multiplier;
+  spec.filters = filters;
+  spec.activation = activation_of(activation.first, activation.second);
+  spec.depthwise_activation = activation_of(depthwise_activation.first, depthwise_activation.second);
+  return spec;
+}
+
+class Plan {
+ public:
+  explicit Plan(const sepconv_spec& spec) : spec_(spec), plan_(spec), info_(plan_.info()) {
+    spec_.isa = nullptr;  // the string was the caller's
+    short_ = info_.flops < 4e5;
+  }
+
+  py::tuple output_shape() const {
+    const std::int64_t* s = info_.output_shape;
+    return py::make_tuple(s[0], s[1], s[2], s[3]);
+  }
+  std::int64_t pack_key() const { return plan_.pack_key(); }
+  double flops() const { return info_.flops; }
+
+  sepconv::pack pack(const std::optional<py::array>& depthwise_kernel, const std::optional<py::array>& depthwise_bias,
+                     const std::optional<py::array>& pointwise_kernel, const std::optional<py::array>& bias) const {
+    const weight_arrays w = collect(depthwise_kernel, depthwise_bias, pointwise_kernel, bias);
+    py::gil_scoped_release release;
+    return plan_.make_pack(w.weights);
+  }
+
+  weight_arrays collect(const std::optional<py::array>& depthwise_kernel, const std::optional<py::array>& depthwise_bias,
+                        const std::optional<py::array>& pointwise_kernel, const std::optional<py::array>& bias) const {
+    const py::ssize_t channels = spec_.input_shape[3], multiplier = spec_.multiplier;
+    const py::ssize_t depth = channels * multiplier, filters = info_.output_shape[3];
+    weight_arrays w;
+    w.weights.depthwise_kernel =
+        w.add(depthwise_kernel, {spec_.kernel[0], spec_.kernel[1], channels, multiplier}, "depthwise_kernel");
+    w.weights.depthwise_bias = w.add(depthwise_bias, {depth}, "depthwise_bias");
+    w.weights.pointwise_kernel = w.add(pointwise_kernel, {depth, filters}, "pointwise_kernel");
+    w.weights.bias = w.add(bias, {filters}, "bias");
+    return w;
+  }
+
+  void run(const sepconv::pack& pack, const py::array& input, py::array& output) const {
+    if (input.itemsize() != static_cast<py::ssize_t>(item_size(static_cast<sepconv_dtype>(spec_.dtype))) ||
+        output.itemsize() != input.itemsize())
+      throw py::type_error("`input` and `output` must have the plan's dtype");
+    if (input.size() != product(spec_.input_shape) || output.size() != product(info_.output_shape))
+      throw py::value_error("`input` and `output` must have the plan's shapes");
+    const workspace scratch(plan_.workspace_size());
+    const void* from = input.data();
+    void* to = output.mutable_data();
+    if (short_) return plan_.run(pack, from, to, scratch.get());  // below 20 us: not worth letting others in
+    py::gil_scoped_release release;
+    plan_.run(pack, from, to, scratch.get());
+  }
+
+  py::array_t<double> reference(const py::array_t<double, py::array::c_style | py::array::forcecast>& input,
+                                const std::optional<py::array>& depthwise_kernel, const std::optional<py::array>& depthwise_bias,
+                                const std::optional<py::array>& pointwise_kernel, const std::optional<py::array>& bias) const {
+    const weight_arrays w = collect(depthwise_kernel, depthwise_bias, pointwise_kernel, bias);
+    if (input.size() != product(spec_.input_shape)) throw py::value_error("`input` must have the plan's shape");
+    const std::int64_t* s = info_.output_shape;
+    py::array_t<double> output(std::vector<py::ssize_t>(s, s + 4));
+    sepconv_spec spec = spec_;
+    spec.layout = SEPCONV_CHANNELS_LAST;
+    const double* from = input.data();
+    double* to = output.mutable_data();
+    py::gil_scoped_release release;
+    sepconv::check(sepconv_reference(&spec, &w.weights, from, to));
+    return output;
+  }
+
+  py::dict describe() const {
+    py::dict d;
+    d["isa"] = info_.isa;
+    d["gather_lanes"] = info_.gather;
+    d["lanes"] = info_.lanes;
+    d["kernel"] = py::make_tuple(info_.kernel_rows, info_.kernel_columns);
+    d["tile"] = info_.tile_pixels;
+    d["tiles"] = info_.tile_count;
+    d["split"] = info_.split;
+    d["threads"] = info_.num_threads;
+    d["flops"] = info_.flops;
+    d["bytes"] = info_.bytes;
+    d["workspace"] = info_.workspace_size;
+    return d;
+  }
+
+ private:
+  static py::ssize_t product(const std::int64_t* shape) { return shape[0] * shape[1] * shape[2] * shape[3]; }
+
+  sepconv_spec spec_;
+  sepconv::plan plan_;
+  sepconv_plan_info info_;
+  bool short_;
+};
+
+}  // namespace
+
+void register_plan(py::module_& m) {
+  py::class_<sepconv::pack>(m, "Pack", "Weights in the order that the kernels read.");
+  py::class_<Plan>(m, "Plan", "Geometry and schedule of one convolution. Immutable; threads may share it.")
+      .def(py::init([](const std::string& op, const std::string& dtype, const quad& input_shape, const quad& input_strides,
+                       const pair& kernel, const pair& strides, const pair& dilation, const std::array<pair, 2>& padding,
+                       std::int64_t multiplier, std::int64_t filters, const quad& output_strides,
+                       const std::pair<std::string, py::tuple>& activation,
+                       const std::pair<std::string, py::tuple>& depthwise_activation, int num_threads, const std::string& isa) {
+             return Plan(make_spec(op, dtype, input_shape, input_strides, kernel, strides, dilation, padding, multiplier, filters,
+                                   output_strides, activation, depthwise_activation, num_threads, isa));
+           }),
+           py::arg("op"), py::arg("dtype"), py::arg("input_shape"), py::arg("input_strides"), py::arg("kernel"),
+           py::arg("strides"), py::arg("dilation"), py::arg("padding"), py::arg("multiplier"), py::arg("filters"),
+           py::arg("output_strides"), py::arg("activation") = py::make_tuple("linear", py::tuple()),
+           py::arg("depthwise_activation") = py::make_tuple("linear", py::tuple()), py::arg("num_threads") = 0,
+           py::arg("isa") = "")
+      .def_property_readonly("output_shape", &Plan::output_shape)
+      .def_property_readonly("pack_key", &Plan::pack_key)
+      .def_property_readonly("flops", &Plan::flops)
+      .def("describe", &Plan::describe)
+      .def("pack", &Plan::pack, py::arg("depthwise_kernel"), py::arg("depthwise_bias"), py::arg("pointwise_kernel"),
+           py::arg("bias"))
+      .def("run", &Plan::run, py::arg("pack"), py::arg("input"), py::arg("output"))
+      .def("reference", &Plan::reference, py::arg("input"), py::arg("depthwise_kernel"), py::arg("depthwise_bias"),
+           py::arg("pointwise_kernel"), py::arg("bias"),
+           "The result in float64, by nested loops. `input` is (n, h, w, c) float64; so is the result.");
+}
+
+}  // namespace sepconv_python
