@@ -46,7 +46,7 @@ def integers(value: object, rank: int, name: str, minimum: int = 1) -> tuple[int
     number = _as_int(value)
     if number is not None:
         numbers: list[int | None] = [number] * rank
-    elif isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)) and np.shape(value)[:1] == (rank,):
+    elif isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)) and len(value) == rank:
         numbers = [_as_int(item) for item in value]
     else:
         numbers = [None]
@@ -66,9 +66,10 @@ def boolean(value: object, name: str) -> bool:
 
 def switch(value: object, name: str) -> bool:
     """A boolean, or a whole 0 or 1, which Keras takes for `use_bias`."""
-    if not isinstance(value, np.bool_) and value not in (False, True):
+    number = int(value) if isinstance(value, (bool, np.bool_)) else _as_int(value)
+    if number not in (0, 1):
         refuse(name, "a boolean", value)
-    return bool(value)
+    return bool(number)
 
 
 def one_of(value: object, name: str, allowed: Iterable[str]) -> str:

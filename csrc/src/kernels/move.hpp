@@ -52,7 +52,8 @@ void store_tile(const void* source, ptrdiff_t source_row, int64_t rows, int64_t 
 template <class T>
 double fma_loop(int64_t rounds) {
   constexpr int chains = 10;
-  vec<T> sum[chains] = {};
+  vec<T> sum[chains];  // that start apart: equal ones would be merged into one
+  unroll<chains>::run([&](auto c) { sum[decltype(c)::value] = broadcast(static_cast<T>(decltype(c)::value)); });
   const vec<T> x = broadcast(static_cast<T>(0.5)), y = broadcast(static_cast<T>(1));
   for (int64_t i = 0; i < rounds; ++i) {
     unroll<chains>::run([&](auto c) {
@@ -61,7 +62,7 @@ double fma_loop(int64_t rounds) {
     });
   }
   T total = 0;
-  for (int c = 0; c < chains; ++c) total += sum[c][0];
+  unroll<chains>::run([&](auto c) { total += sum[decltype(c)::value][0]; });
   return static_cast<double>(rounds) * chains * lanes<T> + (total < 0 ? 1 : 0);
 }
 

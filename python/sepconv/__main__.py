@@ -1,0 +1,38 @@
+"""The command line: `python -m sepconv [selftest | demo]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from . import __version__, show_config
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status; without a command, print the configuration."""
+    parser = argparse.ArgumentParser(prog="python -m sepconv", description="Depthwise-separable convolution on CPUs. Without a command: the configuration.")
+    parser.add_argument("--version", action="version", version=f"sepconv {__version__}")
+    parser.add_argument("--selftest", action="store_true", help="the same as the command selftest")
+    commands = parser.add_subparsers(dest="command", metavar="selftest | demo")
+    commands.add_parser("selftest", help="check every kernel of this machine; exits with 1 if one is wrong")
+    demo = commands.add_parser("demo", help="run layers on a photograph and write a picture; needs the extra [demo]")
+    demo.add_argument("--image", metavar="PATH", help="a picture of your own")
+    demo.add_argument("--output", metavar="PATH", help="where to write the PNG (default: sepconv_demo.png)")
+    chosen = parser.parse_args(arguments)
+    if chosen.selftest and chosen.command not in (None, "selftest"):
+        parser.error(f"--selftest doesn't go with the command {chosen.command}")
+    if chosen.selftest or chosen.command == "selftest":
+        from . import selftest
+
+        return selftest.main()
+    if chosen.command == "demo":
+        from . import demo as _demo
+
+        return _demo.main(chosen.image, chosen.output)
+    show_config()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

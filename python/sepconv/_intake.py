@@ -1,0 +1,118 @@
+"""What callers hand over, as arrays that the core can read: anything NumPy can view on the CPU, with a copy only where one must be.
+
+Copied, once: another dtype or byte order, unaligned data, strides that are not whole elements, lists and other foreign objects. Not copied:
+every other view, whether strided, reversed, broadcast, transposed, Fortran-ordered or read-only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ._arguments import Shape
+from .variables import is_real
+
+_TooHardError: type[Exception] = getattr(np, "exceptions", np).TooHardError
+
+# What a message of another library holds, and what its user can do about it.
+_CURES = (
+    (("requires grad", "requires_grad", "require gradient"), "call .detach() on it first"),
+    (("bfloat16",), "convert it to float32 first, with .float() in PyTorch"),
+    (("device", "cuda", "gpu"), "copy it to the CPU first, with .cpu() in PyTorch or .get() in CuPy"),
+    (("sparse",), "make it dense first"),
+)
+
+
+def _refuse_export(value: object, name: str, error: Exception) -> NoReturn:
+    text = f"{error}".lower()
+    cure = next((cure for words, cure in _CURES if any(word in text for word in words)), "convert it to a NumPy array first")
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    raise TypeError(f"The `{name}` argument must be an array that NumPy can view on the CPU; {cure}. Received: {kind}, which said: {error}") from error
+
+
+def as_array(value: Any, name: str = "inputs") -> np.ndarray:
+    """`value` as a plain ndarray of real numbers, not copied unless it is made of Python numbers.
+
+    Raises
+    ------
+    TypeError
+        If it is masked, isn't numeric, is boolean or complex, or can't be viewed by NumPy. The message names `name` and the cure.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"The `{name}` argument must not be a masked array: a convolution has no mask; fill it first, with .filled(0). Received: a MaskedArray")
+    try:
+        if not hasattr(value, "__array__") and not hasattr(value, "__array_interface__") and hasattr(value, "__dlpack__"):
+            array = np.from_dlpack(value)
+        else:
+            array = np.asarray(value)
+    except MemoryError:
+        raise
+    except Exception as error:  # what an exporting library raises is its own choice
+        _refuse_export(value, name, error)
+    if not is_real(array.dtype):
+        raise TypeError(f"The `{name}` argument must be made of real numbers (integers or floats). Received: dtype={array.dtype}, from {type(value).__name__}")
+    return array
+
+
+def to_dtype(array: np.ndarray, dtype: np.dtype[Any], autocast: bool = True, name: str = "inputs") -> np.ndarray:
+    """`array` itself where the core can read it as `dtype`, else a C-contiguous copy. Integers are not scaled.
+
+    Raises
+    ------
+    TypeError
+        If the dtype differs and `autocast` is False.
+    """
+    if array.dtype != dtype:
+        if not autocast and array.dtype.newbyteorder("=") != dtype:
+            raise TypeError(f"The `{name}` argument must have dtype {dtype}, since the layer has autocast=False. Received: dtype={array.dtype}")
+    elif array.flags.aligned and not any(s % array.itemsize for s, n in zip(array.strides, array.shape) if n > 1):
+        return array
+    return array.astype(dtype, order="C")
+
+
+def check_out(out: Any, shape: Shape, dtype: np.dtype[Any], sources: tuple[Any, ...]) -> None:
+    """Refuse an `out` that the core can't write `shape` and `dtype` into directly.
+
+    The last axis must be contiguous: the channels of channels_last, the rows of channels_first.
+
+    Raises
+    ------
+    TypeError
+        If `out` isn't a NumPy array.
+    ValueError
+        If shape, dtype, writeability, alignment or strides are wrong, or it overlaps itself or one of `sources`.
+    """
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"The `out` argument must be a NumPy array. Received: {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"The `out` argument must have the shape of the output, {shape}. Received: shape={out.shape}")
+    if out.dtype != dtype:
+        raise ValueError(f"The `out` argument must have the dtype of the output, {dtype} in native byte order. Received: dtype={out.dtype.str}")
+    if not out.flags.writeable:
+        raise ValueError("The `out` argument must be writeable. Received: a read-only array")
+    if not out.flags.aligned:
+        raise ValueError(f"The `out` argument must be aligned to its elements of {out.itemsize} bytes. Received: an address or strides that are not")
+    if out.size == 0:
+        return
+    # Nested axes, from the fastest: each must step over all that the faster ones span. That excludes overlap, zero and negative strides.
+    span = out.itemsize
+    for stride, size in sorted((s, n) for s, n in zip(out.strides, out.shape) if n > 1):
+        if stride < span or stride % out.itemsize:
+            raise ValueError(f"The `out` argument must not overlap itself, nor run backwards. Received: strides={out.strides} bytes for shape={out.shape}")
+        span = stride * size
+    if shape and shape[-1] != 1 and out.strides[-1] != out.itemsize:
+        raise ValueError(f"The `out` argument must be contiguous along its last axis. Received: strides={out.strides} bytes for elements of {out.itemsize}")
+    for source in sources:
+        if isinstance(source, np.ndarray) and overlap(source, out):
+            raise ValueError("The `out` argument must not overlap `inputs`. Received: arrays that share memory")
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays share an element; True too where telling would take too long."""
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return np.shares_memory(a, b, max_work=100_000)
+    except _TooHardError:
+        return True

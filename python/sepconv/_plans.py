@@ -1,0 +1,210 @@
+"""One convolution, ready to be called: its plans by shape of the input, its packed weights, and the call itself. Layers and ops use it."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import _core, _geometry, _intake
+from ._arguments import Shape
+from ._finish import finish, finished_shape
+
+# A shape that comes back finds its plan; a stream of new shapes doesn't fill the memory.
+_PLANS = 16
+# Bytes. From this size on, the core's pool is cheaper than fresh pages.
+_POOLED = 512 * 1024
+
+Activation = tuple[str, tuple[float, ...]]
+Weights = tuple["np.ndarray | None", ...]
+_LINEAR: Activation = ("linear", ())
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All of a convolution that doesn't depend on its input. Tuples have `rank` entries; `padding` is a word or pairs (before, after)."""
+
+    op: str
+    dtype: np.dtype[Any]
+    data_format: str
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: Any
+    multiplier: int = 1
+    filters: int = 0
+    activation: Activation = _LINEAR
+    depthwise_activation: Activation = _LINEAR
+
+    @property
+    def rank(self) -> int:
+        return len(self.kernel)
+
+    @property
+    def channel_axis(self) -> int:
+        return self.rank + 1 if self.data_format == "channels_last" else 1
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """The output's shape for an input's, both in the layout of `data_format`; None stays None."""
+        channels = shape[self.channel_axis]
+        filters: Any = self.filters
+        if self.op == "depthwise":
+            filters = None if channels is None else channels * self.multiplier
+        return _geometry.output_shape(
+            shape,
+            filters=filters,
+            kernel=self.kernel,
+            strides=self.strides,
+            dilation=self.dilation,
+            padding=self.padding,
+            data_format=self.data_format,
+        )
+
+    def _nhwc(self, values: tuple[int, ...], height: int) -> tuple[int, ...]:
+        """`values` of the user's axes, in the core's order; rank 1 is an image of one row, whose value is `height`."""
+        n, *rest = values
+        *spatial, c = rest if self.data_format == "channels_last" else (*rest[1:], rest[0])
+        return (n, *(height,) * (2 - self.rank), *spatial, c)
+
+    def weights(self, depthwise: Any, depthwise_bias: Any, pointwise: Any, bias: Any) -> Weights:
+        """Weights in Keras's shapes, None where absent, as `_core.Plan.pack` takes them: of one dtype, contiguous, for two axes."""
+        if depthwise is not None:
+            depthwise = np.reshape(depthwise, (1,) * (2 - self.rank) + np.shape(depthwise))
+        if pointwise is not None:
+            pointwise = np.reshape(pointwise, (-1, self.filters))
+        arrays = (depthwise, depthwise_bias, pointwise, bias)
+        return tuple(None if array is None else np.ascontiguousarray(array, self.dtype) for array in arrays)
+
+    def plan(self, shape: tuple[int, ...], strides: tuple[int, ...], out_strides: tuple[int, ...], num_threads: int) -> Any:
+        """A plan for an input of `shape`. All three tuples are in the user's order; strides count elements."""
+        missing = 2 - self.rank
+        kernel, steps, dilation = ((1,) * missing + pair for pair in (self.kernel, self.strides, self.dilation))
+        paddings = ("valid",) * missing + _geometry.axis_paddings(self.padding, self.rank)
+        sizes = self._nhwc(shape, 1)
+        return _core.Plan(
+            op=self.op,
+            dtype=self.dtype.name,
+            input_shape=sizes,
+            input_strides=self._nhwc(strides, strides[0]),
+            kernel=kernel,
+            strides=steps,
+            dilation=dilation,
+            padding=tuple(_geometry.pad_amounts(*axis) for axis in zip(sizes[1:3], kernel, steps, dilation, paddings)),
+            multiplier=self.multiplier,
+            filters=self.filters,
+            output_strides=self._nhwc(out_strides, out_strides[0]),
+            activation=self.activation,
+            depthwise_activation=self.depthwise_activation,
+            num_threads=num_threads,
+        )
+
+
+class Prepared:
+    """What calls of one input shape share: the plan (None if the output is empty) and how to make the output."""
+
+    __slots__ = ("plan", "shape", "dtype", "new")
+
+    def __init__(self, plan: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.plan, self.shape, self.dtype = plan, shape, dtype
+        self.new: Callable[..., np.ndarray] = allocator(shape, dtype)
+
+
+class Convolution:
+    """One convolution with its last plans and its packs.
+
+    Parameters
+    ----------
+    spec : Spec
+    arrange : callable
+        ``arrange(arrays)`` gives (depthwise kernel, depthwise bias, pointwise kernel, bias) in the shapes that the core takes, from the
+        `arrays` of the state that a call brings. The default is for those that come in this order and these shapes.
+    finish : callable or None
+        An activation that the core doesn't know, to be applied to the whole output.
+    autocast : bool
+        Whether inputs of another dtype are converted.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        arrange: Callable[[Any], Weights] = tuple,
+        finish: Callable[..., Any] | None = None,
+        autocast: bool = True,
+    ) -> None:
+        self.spec = spec
+        self._arrange = arrange
+        self._finish = finish
+        self._autocast = autocast
+        self._prepared: dict[Any, Prepared] = {}
+        self._packs: dict[int, tuple[Any, Any]] = {}
+        self._lock = threading.Lock()
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """The shape of what `run` returns; None stays None."""
+        return finished_shape(self._finish, self.spec.output_shape(shape))
+
+    def find(self, inputs: Any, num_threads: int) -> Prepared | None:
+        """The short way: what was prepared for arrays like `inputs`, if it can be read as it is and the output is to be new."""
+        if type(inputs) is not np.ndarray:
+            return None
+        found = self._prepared.get((inputs.shape, inputs.strides, inputs.dtype, None, num_threads))
+        return found if found is not None and inputs.flags.aligned else None
+
+    def intake(self, inputs: Any) -> np.ndarray:
+        """`inputs` as an array that the core can read."""
+        return _intake.to_dtype(_intake.as_array(inputs), self.spec.dtype, self._autocast)
+
+    def prepare(self, array: np.ndarray, out: np.ndarray | None, num_threads: int, inputs: Any = None) -> Prepared:
+        """Find or make the plan for `array`, which `intake` gave for `inputs`, and check `out`."""
+        if out is not None:
+            _intake.check_out(out, self.output_shape(array.shape), self.spec.dtype, (inputs, array))
+        if self._finish is not None:
+            out = None  # the core writes an array of its own
+        key = (array.shape, array.strides, array.dtype, None if out is None else out.strides, num_threads)
+        found = self._prepared.get(key)
+        if found is None:
+            found = self._make(array, out, num_threads)
+            with self._lock:
+                while len(self._prepared) >= _PLANS:
+                    del self._prepared[next(iter(self._prepared))]
+                self._prepared[key] = found
+        return found
+
+    def _make(self, array: np.ndarray, out: np.ndarray | None, num_threads: int) -> Prepared:
+        shape: Any = self.spec.output_shape(array.shape)
+        if 0 in shape:
+            return Prepared(None, shape, self.spec.dtype)
+        strides = tuple(s // array.itemsize for s in array.strides)
+        out_strides = _contiguous_strides(shape) if out is None else tuple(s // out.itemsize for s in out.strides)
+        return Prepared(self.spec.plan(array.shape, strides, out_strides, num_threads), shape, self.spec.dtype)
+
+    def describe(self, shape: tuple[int, ...], num_threads: int) -> dict[str, Any]:
+        """What the core would do with a contiguous input of `shape`."""
+        output: Any = self.spec.output_shape(shape)
+        plan = self.spec.plan(shape, _contiguous_strides(shape), _contiguous_strides(output), num_threads)
+        return {"input_shape": shape, "output_shape": output, **plan.describe()}
+
+    def run(self, prepared: Prepared, array: np.ndarray, out: np.ndarray | None, state: Any) -> np.ndarray:
+        """Compute into `out`, or into a new array. `state.arrays` are the weights; what was packed of them is kept as long as `state` comes."""
+        output = out if out is not None and self._finish is None else prepared.new(prepared.shape, prepared.dtype)
+        plan = prepared.plan
+        if plan is not None:
+            key = plan.pack_key
+            packed = self._packs.get(key)
+            if packed is None or packed[0] is not state:
+                packed = self._packs[key] = (state, plan.pack(*self._arrange(state.arrays)))
+            plan.run(packed[1], array, output)
+        return output if self._finish is None else finish(self._finish, output, out)
+
+
+def allocator(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[..., np.ndarray]:
+    """What makes an uninitialised C-contiguous output: NumPy where it is small, the core's pool where fresh pages would cost more."""
+    return np.empty if math.prod(shape) * dtype.itemsize < _POOLED else _core.empty
+
+
+def _contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))

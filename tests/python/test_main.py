@@ -1,0 +1,39 @@
+import subprocess
+import sys
+
+import pytest
+
+import sepconv
+from sepconv import __main__ as command
+from sepconv import demo, selftest
+
+
+def test_without_a_command_it_prints_the_configuration(capsys):
+    assert command.main([]) == 0
+    out = capsys.readouterr().out
+    assert sepconv.__version__ in out and all(key in out for key in sepconv.show_config("dicts"))
+
+
+@pytest.mark.parametrize("arguments", [["selftest"], ["--selftest"]])
+@pytest.mark.parametrize("status", [0, 1])
+def test_selftest_gives_its_status(monkeypatch, arguments, status):
+    monkeypatch.setattr(selftest, "main", lambda: status)
+    assert command.main(arguments) == status
+
+
+def test_demo_gets_its_paths(monkeypatch):
+    monkeypatch.setattr(demo, "main", lambda image, output: (image, output))
+    assert command.main(["demo"]) == (None, None)
+    assert command.main(["demo", "--image", "a.jpg", "--output", "b.png"]) == ("a.jpg", "b.png")
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["--nonsense"], ["demo", "--size"], ["--selftest", "demo"]])
+def test_what_it_does_not_know_is_a_usage_error(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command.main(arguments)
+    assert stop.value.code == 2 and "usage: python -m sepconv" in capsys.readouterr().err
+
+
+def test_it_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "sepconv", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"sepconv {sepconv.__version__}\n"
