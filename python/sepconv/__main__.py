@@ -11,7 +11,8 @@ from . import __version__, show_config
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status; without a command, print the configuration."""
-    parser = argparse.ArgumentParser(prog="python -m sepconv", description="Depthwise-separable convolution on CPUs. Without a command: the configuration.")
+    about = "Depthwise-separable convolution on CPUs. Without a command: the configuration."
+    parser = argparse.ArgumentParser(prog="python -m sepconv", description=about)
     parser.add_argument("--version", action="version", version=f"sepconv {__version__}")
     parser.add_argument("--selftest", action="store_true", help="the same as the command selftest")
     commands = parser.add_subparsers(dest="command", metavar="selftest | demo")

@@ -97,7 +97,7 @@ def shape(value: object, name: str, rank: int | None = None) -> Shape:
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
         refuse(name, "a tuple of integers and None", value)
     sizes = tuple(None if size is None else _as_int(size) for size in value)
-    for given, size in zip(value, sizes):
+    for given, size in zip(value, sizes, strict=True):
         if given is not None and (size is None or not 0 <= size <= _LARGEST):
             refuse(name, "a tuple of integers that are not negative, or None", value)
     if rank is not None and len(sizes) != rank:

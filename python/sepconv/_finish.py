@@ -18,7 +18,9 @@ def finished_shape(function: Callable[..., Any] | None, shape: Shape) -> Shape:
         return shape
     last = shape[-1]
     if last is not None and last % 2:
-        raise ValueError(f"The `activation` argument must not be glu where the last axis of the output is odd. Received: output shape={tuple(shape)}")
+        raise ValueError(
+            f"The `activation` argument can be glu only where the last axis is even. Received: output shape={tuple(shape)}"
+        )
     return (*shape[:-1], None if last is None else last // 2)
 
 

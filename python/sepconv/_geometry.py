@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ._arguments import Shape
 
-Padding = "str | Sequence[tuple[int, int]]"
 
-
-def pad_amounts(size: int, kernel: int, stride: int, dilation: int, padding: str | tuple[int, int]) -> tuple[int, int]:
+def pad_amounts(size: int, kernel: int, stride: int, dilation: int, padding: Any) -> tuple[int, int]:
     """Rows of zeros (before, after) that `padding` adds to an axis of `size`.
 
     ``"same"`` is TensorFlow's rule: ``ceil(size / stride)`` outputs, and the odd row goes after. ``"causal"`` puts all of it before, so
@@ -28,7 +25,7 @@ def pad_amounts(size: int, kernel: int, stride: int, dilation: int, padding: str
     return int(before), int(after)
 
 
-def output_size(size: int, kernel: int, stride: int, dilation: int, padding: str | tuple[int, int]) -> int:
+def output_size(size: int, kernel: int, stride: int, dilation: int, padding: Any) -> int:
     """Outputs along an axis of `size`; zero or negative where the kernel doesn't fit."""
     before, after = pad_amounts(size, kernel, stride, dilation, padding)
     return (size + before + after - (kernel - 1) * dilation - 1) // stride + 1
@@ -59,10 +56,10 @@ def output_shape(
     last = data_format == "channels_last"
     spatial = input_shape[1:-1] if last else input_shape[2:]
     sizes: list[int | None] = []
-    for size, k, s, d, p in zip(spatial, kernel, strides, dilation, axis_paddings(padding, len(kernel))):
+    for size, k, s, d, p in zip(spatial, kernel, strides, dilation, axis_paddings(padding, len(kernel)), strict=True):
         out = None if size is None else output_size(size, k, s, d, p)
         # Keras lets an axis of size 0 through where the padding makes its output empty too ("same", "causal").
-        if out is not None and (out < 0 or out == 0 and size != 0 or out == 0 and p == "valid"):
+        if out is not None and (out < 0 or (out == 0 and (size != 0 or p == "valid"))):
             raise ValueError(
                 f"The input is too small: the output size would be zero or negative. Received: input shape={tuple(input_shape)}, "
                 f"kernel_size={kernel}, strides={strides}, dilation_rate={dilation}, padding={padding!r}"

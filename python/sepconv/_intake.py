@@ -1,7 +1,7 @@
 """What callers hand over, as arrays that the core can read: anything NumPy can view on the CPU, with a copy only where one must be.
 
-Copied, once: another dtype or byte order, unaligned data, strides that are not whole elements, lists and other foreign objects. Not copied:
-every other view, whether strided, reversed, broadcast, transposed, Fortran-ordered or read-only.
+Copied, once: another dtype or byte order, unaligned data, strides that are not whole elements, lists and other foreign objects.
+Not copied: every other view, whether strided, reversed, broadcast, transposed, Fortran-ordered or read-only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def _refuse_export(value: object, name: str, error: Exception) -> NoReturn:
     text = f"{error}".lower()
     cure = next((cure for words, cure in _CURES if any(word in text for word in words)), "convert it to a NumPy array first")
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    raise TypeError(f"The `{name}` argument must be an array that NumPy can view on the CPU; {cure}. Received: {kind}, which said: {error}") from error
+    raise TypeError(
+        f"The `{name}` argument must be an array that NumPy can view on the CPU; {cure}. Received: {kind}, which said: {error}"
+    ) from error
 
 
 def as_array(value: Any, name: str = "inputs") -> np.ndarray:
@@ -40,7 +42,10 @@ def as_array(value: Any, name: str = "inputs") -> np.ndarray:
         If it is masked, isn't numeric, is boolean or complex, or can't be viewed by NumPy. The message names `name` and the cure.
     """
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"The `{name}` argument must not be a masked array: a convolution has no mask; fill it first, with .filled(0). Received: a MaskedArray")
+        raise TypeError(
+            f"The `{name}` argument must not be a masked array, since a convolution has no mask; fill it first, with .filled(0). "
+            f"Received: {type(value).__name__}"
+        )
     try:
         if not hasattr(value, "__array__") and not hasattr(value, "__array_interface__") and hasattr(value, "__dlpack__"):
             array = np.from_dlpack(value)
@@ -51,7 +56,10 @@ def as_array(value: Any, name: str = "inputs") -> np.ndarray:
     except Exception as error:  # what an exporting library raises is its own choice
         _refuse_export(value, name, error)
     if not is_real(array.dtype):
-        raise TypeError(f"The `{name}` argument must be made of real numbers (integers or floats). Received: dtype={array.dtype}, from {type(value).__name__}")
+        raise TypeError(
+            f"The `{name}` argument must be made of real numbers (integers or floats). "
+            f"Received: dtype={array.dtype}, from {type(value).__name__}"
+        )
     return array
 
 
@@ -65,8 +73,8 @@ def to_dtype(array: np.ndarray, dtype: np.dtype[Any], autocast: bool = True, nam
     """
     if array.dtype != dtype:
         if not autocast and array.dtype.newbyteorder("=") != dtype:
-            raise TypeError(f"The `{name}` argument must have dtype {dtype}, since the layer has autocast=False. Received: dtype={array.dtype}")
-    elif array.flags.aligned and not any(s % array.itemsize for s, n in zip(array.strides, array.shape) if n > 1):
+            raise TypeError(f"The `{name}` argument must have dtype {dtype}, since autocast=False. Received: dtype={array.dtype}")
+    elif array.flags.aligned and not any(s % array.itemsize for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
         return array
     return array.astype(dtype, order="C")
 
@@ -88,21 +96,25 @@ def check_out(out: Any, shape: Shape, dtype: np.dtype[Any], sources: tuple[Any, 
     if out.shape != shape:
         raise ValueError(f"The `out` argument must have the shape of the output, {shape}. Received: shape={out.shape}")
     if out.dtype != dtype:
-        raise ValueError(f"The `out` argument must have the dtype of the output, {dtype} in native byte order. Received: dtype={out.dtype.str}")
+        raise ValueError(f"The `out` argument must have the dtype of the output, native {dtype}. Received: dtype={out.dtype.str}")
     if not out.flags.writeable:
         raise ValueError("The `out` argument must be writeable. Received: a read-only array")
     if not out.flags.aligned:
-        raise ValueError(f"The `out` argument must be aligned to its elements of {out.itemsize} bytes. Received: an address or strides that are not")
+        raise ValueError("The `out` argument must be aligned to its elements. Received: an array whose address or strides are not")
     if out.size == 0:
         return
     # Nested axes, from the fastest: each must step over all that the faster ones span. That excludes overlap, zero and negative strides.
     span = out.itemsize
-    for stride, size in sorted((s, n) for s, n in zip(out.strides, out.shape) if n > 1):
+    for stride, size in sorted((s, n) for s, n in zip(out.strides, out.shape, strict=True) if n > 1):
         if stride < span or stride % out.itemsize:
-            raise ValueError(f"The `out` argument must not overlap itself, nor run backwards. Received: strides={out.strides} bytes for shape={out.shape}")
+            raise ValueError(
+                f"The `out` argument must not overlap itself, nor run backwards. Received: strides={out.strides} bytes, shape={out.shape}"
+            )
         span = stride * size
     if shape and shape[-1] != 1 and out.strides[-1] != out.itemsize:
-        raise ValueError(f"The `out` argument must be contiguous along its last axis. Received: strides={out.strides} bytes for elements of {out.itemsize}")
+        raise ValueError(
+            f"The `out` argument must be contiguous along its last axis. Received: strides={out.strides} bytes, dtype={out.dtype}"
+        )
     for source in sources:
         if isinstance(source, np.ndarray) and overlap(source, out):
             raise ValueError("The `out` argument must not overlap `inputs`. Received: arrays that share memory")
@@ -113,6 +125,6 @@ def overlap(a: np.ndarray, b: np.ndarray) -> bool:
     if not np.may_share_memory(a, b):
         return False
     try:
-        return np.shares_memory(a, b, max_work=100_000)
+        return np.shares_memory(a, b, max_work=100_000)  # type: ignore[arg-type]
     except _TooHardError:
         return True

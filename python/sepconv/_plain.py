@@ -29,7 +29,7 @@ def separable_conv(
     for i in range(taps[0]):
         for j in range(taps[1]):
             top, left = i * dilation[0], j * dilation[1]
-            window = padded[:, top : top + (height - 1) * strides[0] + 1 : strides[0], left : left + (width - 1) * strides[1] + 1 : strides[1]]
-            rows += window[..., None] * depthwise[i, j]
+            bottom, right = top + (height - 1) * strides[0] + 1, left + (width - 1) * strides[1] + 1
+            rows += padded[:, top : bottom : strides[0], left : right : strides[1], :, None] * depthwise[i, j]
     mixed: np.ndarray = rows.reshape(*rows.shape[:3], -1) @ pointwise[0, 0] + bias
     return mixed

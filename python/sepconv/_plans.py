@@ -1,4 +1,4 @@
-"""One convolution, ready to be called: its plans by shape of the input, its packed weights, and the call itself. Layers and ops use it."""
+"""One convolution, ready to be called: its plans by shape of the input, its packed weights, and the run. Layers and ops use it."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ class Convolution:
         return {"input_shape": shape, "output_shape": output, **plan.describe()}
 
     def run(self, prepared: Prepared, array: np.ndarray, out: np.ndarray | None, state: Any) -> np.ndarray:
-        """Compute into `out`, or into a new array. `state.arrays` are the weights; what was packed of them is kept as long as `state` comes."""
+        """Compute into `out`, or into a new array. `state.arrays` are the weights; their pack is kept as long as the same `state` comes."""
         output = out if out is not None and self._finish is None else prepared.new(prepared.shape, prepared.dtype)
         plan = prepared.plan
         if plan is not None:

@@ -22,9 +22,9 @@ def options(*, num_threads: int | None = None) -> Iterator[None]:
     Parameters
     ----------
     num_threads : int or None
-        The most threads that a call may use. None leaves the choice to what surrounds the context. The keyword `num_threads` of a call
-        wins over this, and this over the environment (``OMP_NUM_THREADS``, threadpoolctl, CPU affinity, cgroup quota). Results don't depend
-        on it. It holds in this thread or task only, since it is a context variable.
+        The most threads that a call may use. None leaves the choice to what surrounds the context. The keyword `num_threads` of a
+        call wins over this, and this over the environment (``OMP_NUM_THREADS``, threadpoolctl, CPU affinity, cgroup quota). Results
+        don't depend on it. It holds in this thread or task only, since it is a context variable.
 
     Raises
     ------

@@ -114,14 +114,14 @@ def _load(image: str | None) -> tuple[np.ndarray, str]:
 def _gaussian(size: int, sigma: float) -> np.ndarray:
     """A round bell (size, size) of sum 1."""
     line = np.exp(-0.5 * ((np.arange(size) - size // 2) / sigma) ** 2)
-    bell: np.ndarray = np.outer(line, line)
-    return bell / bell.sum()
+    bell: np.ndarray = np.outer(line, line) / line.sum() ** 2
+    return bell
 
 
 def _layer(depthwise: np.ndarray, pointwise: np.ndarray, bias: Any = 0.0, activation: str | None = "relu") -> SeparableConv2D:
     """A layer with these weights: `depthwise` (kh, kw, channels, multiplier) and `pointwise` (channels * multiplier, filters)."""
     kh, kw, channels, multiplier = depthwise.shape
-    inputs, filters = pointwise.shape
+    filters = pointwise.shape[1]
     return SeparableConv2D(
         filters,
         (kh, kw),

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from . import _arguments, _dtypes, _intake, layers as _layers
+from . import _arguments, _dtypes, _intake
+from . import layers as _layers
 from ._arguments import Shape, refuse
 from ._progress import progress
 from ._summary import summary_text
-from .layers.base import Layer, auto_name
+from .layers._names import auto_name
+from .layers.base import Layer
 from .variables import Variable
 
 __all__ = ["Input", "Sequential", "deserialize", "serialize"]

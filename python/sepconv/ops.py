@@ -95,7 +95,8 @@ def separable_conv(
     pointwise = _pointwise(pointwise_kernel, "pointwise_kernel", depthwise.ndim)
     rank, outputs = depthwise.ndim - 2, depthwise.shape[-2] * depthwise.shape[-1]
     if pointwise.shape[-2] != outputs:
-        refuse("pointwise_kernel", f"of shape {(1,) * rank + (outputs, 'filters')}, to fit a depthwise kernel of shape {depthwise.shape}", pointwise.shape)
+        fitting = f"of shape {(*(1,) * rank, outputs, 'filters')}, to fit a depthwise kernel of shape {depthwise.shape}"
+        refuse("pointwise_kernel", fitting, pointwise.shape)
     middle = activations.core_form(activations.get(depthwise_activation))
     if middle is None:
         refuse("depthwise_activation", "elementwise and one of sepconv.activations", depthwise_activation)
@@ -150,7 +151,8 @@ def depthwise_conv(
     depthwise = _kernel(kernel, "kernel")
     weights = (depthwise, None, None, _bias(bias, "bias", depthwise.shape[-2] * depthwise.shape[-1]))
     geometry = _geometry(depthwise.ndim - 2, strides, padding, data_format, dilation_rate)
-    return _run("depthwise", inputs, depthwise.shape[:-1], weights, {**geometry, "multiplier": depthwise.shape[-1]}, activation, out, num_threads)
+    shape = {"multiplier": depthwise.shape[-1]}
+    return _run("depthwise", inputs, depthwise.shape[:-1], weights, {**geometry, **shape}, activation, out, num_threads)
 
 
 def pointwise_conv(
@@ -196,7 +198,8 @@ def pointwise_conv(
     pointwise = _pointwise(kernel, "kernel", None)
     weights = (None, None, pointwise, _bias(bias, "bias", pointwise.shape[-1]))
     geometry = _geometry(pointwise.ndim - 2, strides, "valid", data_format, 1)
-    return _run("pointwise", inputs, pointwise.shape[:-1], weights, {**geometry, "filters": pointwise.shape[-1]}, activation, out, num_threads)
+    shape = {"filters": pointwise.shape[-1]}
+    return _run("pointwise", inputs, pointwise.shape[:-1], weights, {**geometry, **shape}, activation, out, num_threads)
 
 
 class _State(NamedTuple):
@@ -212,7 +215,14 @@ def _convolution(spec: Spec) -> Convolution:
 
 
 def _run(
-    op: str, inputs: Any, taps: tuple[int, ...], weights: tuple[Any, ...], options: dict[str, Any], activation: Any, out: Any, num_threads: Any
+    op: str,
+    inputs: Any,
+    taps: tuple[int, ...],
+    weights: tuple[Any, ...],
+    options: dict[str, Any],
+    activation: Any,
+    out: Any,
+    num_threads: Any,
 ) -> np.ndarray:
     """Convolve. `taps` is the kernel's shape up to the input channels; `options` are the rest of `Spec`."""
     array = _intake.as_array(inputs)

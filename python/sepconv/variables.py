@@ -15,13 +15,14 @@ __all__ = ["Variable"]
 
 def is_real(dtype: np.dtype[Any]) -> bool:
     """True for integers and floats, those of the package ``ml_dtypes`` (bfloat16) among them."""
-    return dtype.kind in "iuf" or dtype.type.__module__.startswith("ml_dtypes")
+    return dtype.kind in "iuf" or str(dtype.type.__module__).startswith("ml_dtypes")
 
 
 def _freeze(value: Any, dtype: np.dtype[Any]) -> np.ndarray:
     """A copy of `value` over a ``bytes`` object, which nobody can make writeable again."""
     array = np.asarray(value)
-    return np.ndarray(array.shape, dtype, np.ascontiguousarray(array, dtype).tobytes())
+    frozen: np.ndarray = np.ndarray(array.shape, dtype, np.ascontiguousarray(array, dtype).tobytes())
+    return frozen
 
 
 class State(NamedTuple):
@@ -34,7 +35,8 @@ class State(NamedTuple):
 class Store:
     """The arrays of one layer's variables.
 
-    A reader takes `state` once, without a lock, and sees all variables from before an assignment or all from after it. Writers take turns.
+    A reader takes `state` once, without a lock, and sees all variables from before an assignment or all from after it. Writers take
+    turns.
     """
 
     def __init__(self) -> None:
@@ -183,7 +185,9 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         def change(arrays: tuple[np.ndarray, ...]) -> dict[int, np.ndarray]:
             value = _checked(function(arrays[self._index]), "value")
             if value.shape != self.shape:
-                raise ValueError(f"The `value` argument must have the shape of the variable {self.path}, {self.shape}. Received: shape={value.shape}")
+                raise ValueError(
+                    f"The `value` argument must have the shape of the variable {self.path}, {self.shape}. Received: shape={value.shape}"
+                )
             return {self._index: value}
 
         self._store.update(change)
@@ -194,8 +198,9 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         if dtype is not None and np.dtype(dtype) != value.dtype:
             if copy is False:
                 raise ValueError(f"a {value.dtype} variable can't be seen as {np.dtype(dtype)} without a copy")
-            return value.astype(dtype)
-        return value.copy() if copy else value
+            value = value.astype(dtype)
+            return value
+        return np.array(value) if copy else value
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if any(isinstance(o, Variable) for o in kwargs.get("out", ())):
@@ -245,5 +250,5 @@ def assign_all(variables: Sequence[Variable], values: Sequence[Any]) -> None:
     """Assign to variables of one or more stores; those of one store change all at once. Shapes have been checked by the caller."""
     stores = {id(v._store): v._store for v in variables}
     for key, store in stores.items():
-        pairs = [(v._index, value) for v, value in zip(variables, values) if id(v._store) == key]
+        pairs = [(v._index, value) for v, value in zip(variables, values, strict=True) if id(v._store) == key]
         store.update(lambda _, pairs=pairs: dict(pairs))  # type: ignore[misc]

@@ -23,7 +23,26 @@ def test_pairs(value):
     assert all(type(n) is int for n in a.integers(value, 2, "strides"))
 
 
-@pytest.mark.parametrize("value", [*NOT_INTEGERS[:-1], 0, (1, 0), (1, -1), (1,), (1, 2, 3), "33", ("3", "3"), {3, 5}, {3: 1, 5: 1}, (True, True), (2.5, 2), (None, 1), [[1, 2]], [[1], [2]]])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *NOT_INTEGERS[:-1],
+        0,
+        (1, 0),
+        (1, -1),
+        (1,),
+        (1, 2, 3),
+        "33",
+        ("3", "3"),
+        {3, 5},
+        {3: 1, 5: 1},
+        (True, True),
+        (2.5, 2),
+        (None, 1),
+        [[1, 2]],
+        [[1], [2]],
+    ],
+)
 def test_other_pairs_are_refused_by_name(value):
     with pytest.raises(ValueError, match=r"`kernel_size`.*tuple of 2 integers.*Received: kernel_size="):
         a.integers(value, 2, "kernel_size")

@@ -22,7 +22,9 @@ def layer(request, data_format):
     shape = SHAPE if data_format == "channels_last" else (2, 5, 9, 10)
     if request.param == "separable":
         return SeparableConv2D(7, 3, padding="same", activation="tanh", data_format=data_format, batch_input_shape=shape)
-    return DepthwiseConv2D((2, 3), strides=2, depth_multiplier=2, activation="sigmoid", data_format=data_format, batch_input_shape=shape)
+    return DepthwiseConv2D(
+        (2, 3), strides=2, depth_multiplier=2, activation="sigmoid", data_format=data_format, batch_input_shape=shape
+    )
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def plain():
 
 
 def strided(x, order, steps, offset):
-    """An array equal to `x` whose axes lie in memory in `order`, each with a step (negative: backwards, above 1: with gaps), `offset` bytes in."""
+    """An array equal to `x` whose axes lie in memory in `order`, each with its step (negative: backwards), `offset` bytes in."""
     sizes = [x.shape[a] * abs(steps[a]) for a in order]
     memory = np.zeros(int(np.prod(sizes)) * x.itemsize + offset, np.uint8)[offset:]
     base = memory[: int(np.prod(sizes)) * x.itemsize].view(x.dtype).reshape(sizes).transpose(np.argsort(order))
@@ -43,7 +45,10 @@ def strided(x, order, steps, offset):
 def test_every_order_and_direction_gives_the_same_bits(layer):
     x = RNG.standard_normal(layer.get_build_config()["input_shape"]).astype(np.float32)
     y = layer(x)
-    cases = itertools.product(itertools.permutations(range(4)), [(1, 1, 1, 1), (-1, 1, 1, 1), (1, -1, -1, 1), (1, 1, 1, -1), (2, 1, 1, 1), (1, 2, -3, 1), (1, 1, 1, 2), (-2, -1, -2, -3)])
+    cases = itertools.product(
+        itertools.permutations(range(4)),
+        [(1, 1, 1, 1), (-1, 1, 1, 1), (1, -1, -1, 1), (1, 1, 1, -1), (2, 1, 1, 1), (1, 2, -3, 1), (1, 1, 1, 2), (-2, -1, -2, -3)],
+    )
     count = 0
     for order, steps in cases:
         view = strided(x, order, steps, 0)
@@ -153,7 +158,17 @@ def test_empty_inputs(data_format):
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize("size, kernel, strides, dilation", [((1, 1), (1, 1), (1, 1), (1, 1)), ((1, 1), (5, 5), (1, 1), (1, 1)), ((5, 4), (2, 1), (7, 9), (1, 1)), ((3, 3), (2, 2), (1, 1), (2, 2)), ((1, 30), (1, 1), (4, 7), (5, 5)), ((2, 2), (7, 3), (3, 2), (4, 1))])
+@pytest.mark.parametrize(
+    "size, kernel, strides, dilation",
+    [
+        ((1, 1), (1, 1), (1, 1), (1, 1)),
+        ((1, 1), (5, 5), (1, 1), (1, 1)),
+        ((5, 4), (2, 1), (7, 9), (1, 1)),
+        ((3, 3), (2, 2), (1, 1), (2, 2)),
+        ((1, 30), (1, 1), (4, 7), (5, 5)),
+        ((2, 2), (7, 3), (3, 2), (4, 1)),
+    ],
+)
 def test_degenerate_sizes(padding, size, kernel, strides, dilation):
     layer = SeparableConv2D(3, kernel, strides, padding, dilation_rate=dilation)
     x = reference.integers(RNG, (2, *size, 2))

@@ -11,11 +11,31 @@ RNG = np.random.default_rng(8)
 
 
 def test_signature_is_keras_then_ours():
-    names = (
-        "kernel_size strides padding depth_multiplier data_format dilation_rate activation use_bias depthwise_initializer bias_initializer "
-        "depthwise_regularizer bias_regularizer activity_regularizer depthwise_constraint bias_constraint "
-        "input_shape batch_input_shape batch_size dtype name trainable weights autocast"
-    ).split()
+    names = [
+        "kernel_size",
+        "strides",
+        "padding",
+        "depth_multiplier",
+        "data_format",
+        "dilation_rate",
+        "activation",
+        "use_bias",
+        "depthwise_initializer",
+        "bias_initializer",
+        "depthwise_regularizer",
+        "bias_regularizer",
+        "activity_regularizer",
+        "depthwise_constraint",
+        "bias_constraint",
+        "input_shape",
+        "batch_input_shape",
+        "batch_size",
+        "dtype",
+        "name",
+        "trainable",
+        "weights",
+        "autocast",
+    ]
     for cls, one in ((DepthwiseConv2D, (1, 1)), (DepthwiseConv1D, 1)):
         parameters = inspect.signature(cls).parameters
         assert list(parameters) == names
@@ -24,8 +44,12 @@ def test_signature_is_keras_then_ours():
         assert parameters["depth_multiplier"].default == 1 and parameters["use_bias"].default is True
 
 
-@pytest.mark.parametrize("padding, data_format, use_bias", list(itertools.product(["valid", "same"], ["channels_last", "channels_first"], [True, False])))
-@pytest.mark.parametrize("strides, dilation", [((1, 1), (1, 1)), ((2, 2), (1, 1)), ((3, 1), (1, 1)), ((1, 1), (2, 3)), ((2, 3), (1, 2))])
+@pytest.mark.parametrize(
+    "padding, data_format, use_bias", list(itertools.product(["valid", "same"], ["channels_last", "channels_first"], [True, False]))
+)
+@pytest.mark.parametrize(
+    "strides, dilation", [((1, 1), (1, 1)), ((2, 2), (1, 1)), ((3, 1), (1, 1)), ((1, 1), (2, 3)), ((2, 3), (1, 2))]
+)
 def test_every_combination_is_exact(strides, dilation, padding, data_format, use_bias):
     for kernel, channels, multiplier in (((3, 3), 3, 1), ((2, 5), 4, 3), ((1, 1), 1, 1), ((4, 1), 17, 2)):
         shape = (2, 11, 13, channels) if data_format == "channels_last" else (2, channels, 11, 13)
@@ -68,7 +92,23 @@ def test_causal_is_of_separable_conv_1d_only():
 
 
 def test_config_keys_are_keras():
-    assert list(DepthwiseConv2D(3).get_config()) == (
-        "name trainable dtype depth_multiplier kernel_size strides padding data_format dilation_rate activation use_bias depthwise_initializer "
-        "bias_initializer depthwise_regularizer bias_regularizer activity_regularizer depthwise_constraint bias_constraint"
-    ).split()
+    assert list(DepthwiseConv2D(3).get_config()) == [
+        "name",
+        "trainable",
+        "dtype",
+        "depth_multiplier",
+        "kernel_size",
+        "strides",
+        "padding",
+        "data_format",
+        "dilation_rate",
+        "activation",
+        "use_bias",
+        "depthwise_initializer",
+        "bias_initializer",
+        "depthwise_regularizer",
+        "bias_regularizer",
+        "activity_regularizer",
+        "depthwise_constraint",
+        "bias_constraint",
+    ]

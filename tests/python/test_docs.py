@@ -24,9 +24,11 @@ def test_docstring_examples(name):
     assert outcome.failed == 0
 
 
-@pytest.mark.parametrize("name", ["ops.separable_conv", "ops.depthwise_conv", "ops.pointwise_conv", "fold_batch_norm", "Sequential", "Input", "options",
-                                  "show_config", "SeparableConv2D", "DepthwiseConv2D", "SeparableConv1D", "DepthwiseConv1D", "Variable",
-                                  "layer_separable_conv_2d", "set_random_seed", "saving.save_weights"])  # fmt: skip
+NAMES = """ops.separable_conv ops.depthwise_conv ops.pointwise_conv fold_batch_norm Sequential Input options show_config SeparableConv2D
+DepthwiseConv2D SeparableConv1D DepthwiseConv1D Variable layer_separable_conv_2d set_random_seed saving.save_weights""".split()
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_public_functions_have_an_example(name):
     importlib.import_module("sepconv.saving")
     thing = sepconv

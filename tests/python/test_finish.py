@@ -11,7 +11,7 @@ def test_only_glu_changes_the_shape():
     assert finished_shape(activations.softmax, (None, 4, 6)) == (None, 4, 6)
     assert finished_shape(activations.glu, (None, 4, 6)) == (None, 4, 3)
     assert finished_shape(activations.glu, (2, None)) == (2, None)
-    with pytest.raises(ValueError, match="`activation`.*glu.*odd"):
+    with pytest.raises(ValueError, match="`activation`.*glu.*even"):
         finished_shape(activations.glu, (2, 3))
 
 
@@ -23,7 +23,9 @@ def test_the_result_has_the_dtype_of_the_argument():
     assert finish(lambda a: a + 1, x, out) is out and (out == 2).all()
 
 
-@pytest.mark.parametrize("function", [lambda a: a[:1], lambda a: a.sum(), lambda a: a > 0, lambda a: a * 1j, lambda a: None, lambda a: "a"])
+@pytest.mark.parametrize(
+    "function", [lambda a: a[:1], lambda a: a.sum(), lambda a: a > 0, lambda a: a * 1j, lambda a: None, lambda a: "a"]
+)
 def test_wrong_results_are_refused_by_name(function):
     with pytest.raises(ValueError, match=r"`activation`.*\(2, 3\).*Received"):
         finish(function, np.ones((2, 3), np.float32), None)

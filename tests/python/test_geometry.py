@@ -6,7 +6,15 @@ from sepconv import _geometry as g
 
 @pytest.mark.parametrize(
     "size, kernel, stride, dilation, expected",
-    [(224, 3, 2, 1, (0, 1)), (28, 3, 1, 1, (1, 1)), (28, 4, 1, 1, (1, 2)), (7, 3, 2, 1, (1, 1)), (8, 5, 1, 3, (6, 6)), (1, 1, 5, 1, (0, 0)), (5, 2, 4, 1, (0, 1))],
+    [
+        (224, 3, 2, 1, (0, 1)),
+        (28, 3, 1, 1, (1, 1)),
+        (28, 4, 1, 1, (1, 2)),
+        (7, 3, 2, 1, (1, 1)),
+        (8, 5, 1, 3, (6, 6)),
+        (1, 1, 5, 1, (0, 0)),
+        (5, 2, 4, 1, (0, 1)),
+    ],
 )
 def test_same_is_tensorflows_rule(size, kernel, stride, dilation, expected):
     assert g.pad_amounts(size, kernel, stride, dilation, "same") == expected

@@ -15,7 +15,18 @@ def unaligned(array):
     return view
 
 
-@pytest.mark.parametrize("see", [lambda x: x, lambda x: x[::-1, :, ::-1], lambda x: x[:, ::2], lambda x: x.T, np.asfortranarray, lambda x: np.broadcast_to(x[:1], x.shape), lambda x: x.swapaxes(1, 3)])
+@pytest.mark.parametrize(
+    "see",
+    [
+        lambda x: x,
+        lambda x: x[::-1, :, ::-1],
+        lambda x: x[:, ::2],
+        lambda x: x.T,
+        np.asfortranarray,
+        lambda x: np.broadcast_to(x[:1], x.shape),
+        lambda x: x.swapaxes(1, 3),
+    ],
+)
 def test_views_are_not_copied(see):
     x = see(np.zeros((2, 4, 6, 3), np.float32))
     taken = to_dtype(as_array(x), F32)
@@ -30,12 +41,26 @@ def test_read_only_arrays_are_not_copied():
 
 @pytest.mark.parametrize(
     "make",
-    [lambda x: x.astype(">f4"), lambda x: x.astype(np.float64), lambda x: x.astype(np.float16), lambda x: x.astype(np.longdouble), unaligned, lambda x: x.astype(np.int64), lambda x: x.astype(np.uint8)],
+    [
+        lambda x: x.astype(">f4"),
+        lambda x: x.astype(np.float64),
+        lambda x: x.astype(np.float16),
+        lambda x: x.astype(np.longdouble),
+        unaligned,
+        lambda x: x.astype(np.int64),
+        lambda x: x.astype(np.uint8),
+    ],
 )
 def test_what_must_be_copied_is_copied_to_c_order(make):
     x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     taken = to_dtype(as_array(make(x)), F32)
-    assert np.array_equal(taken, x) and taken.dtype == F32 and taken.dtype.isnative and taken.flags.c_contiguous and taken.flags.aligned
+    assert (
+        np.array_equal(taken, x)
+        and taken.dtype == F32
+        and taken.dtype.isnative
+        and taken.flags.c_contiguous
+        and taken.flags.aligned
+    )
 
 
 def test_fields_of_records_are_copied_where_strides_are_not_whole_elements():
@@ -72,7 +97,18 @@ class ByInterface:
         self.__array_interface__ = self._array.__array_interface__
 
 
-@pytest.mark.parametrize("make", [ByArray, ByDlpack, ByInterface, lambda: [0, 1, 2], lambda: (0.0, 1.0, 2.0), lambda: memoryview(np.arange(3.0)), lambda: [np.float32(0), 1, 2]])
+@pytest.mark.parametrize(
+    "make",
+    [
+        ByArray,
+        ByDlpack,
+        ByInterface,
+        lambda: [0, 1, 2],
+        lambda: (0.0, 1.0, 2.0),
+        lambda: memoryview(np.arange(3.0)),
+        lambda: [np.float32(0), 1, 2],
+    ],
+)
 def test_foreign_objects(make):
     array = as_array(make())
     assert type(array) is np.ndarray and array.tolist() == [0, 1, 2]
@@ -85,7 +121,24 @@ def test_subclasses_come_as_plain_arrays():
 
 @pytest.mark.parametrize(
     "value",
-    [np.zeros(3, bool), [True, False], np.zeros(3, complex), np.zeros(3, object), np.zeros(3, "M8[s]"), np.zeros(3, "m8[s]"), np.array(["a"]), "abc", b"abc", None, [None], {}, {1, 2}, object(), np.zeros(3, "V4"), np.zeros(3, [("a", "f4")])],
+    [
+        np.zeros(3, bool),
+        [True, False],
+        np.zeros(3, complex),
+        np.zeros(3, object),
+        np.zeros(3, "M8[s]"),
+        np.zeros(3, "m8[s]"),
+        np.array(["a"]),
+        "abc",
+        b"abc",
+        None,
+        [None],
+        {},
+        {1, 2},
+        object(),
+        np.zeros(3, "V4"),
+        np.zeros(3, [("a", "f4")]),
+    ],
     ids=repr,
 )
 def test_what_is_not_real_is_refused_by_name(value):
@@ -107,7 +160,12 @@ def test_ragged_lists_are_refused():
     "error, cure",
     [
         (RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."), r"\.detach\(\)"),
-        (TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."), r"\.cpu\(\)"),
+        (
+            TypeError(
+                "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+            ),
+            r"\.cpu\(\)",
+        ),
         (TypeError("Got unsupported ScalarType BFloat16"), r"\.float\(\)"),
         (RuntimeError("no way"), "NumPy array first"),
         (BufferError("Unsupported device in DLTensor."), r"\.cpu\(\)"),

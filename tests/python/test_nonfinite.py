@@ -11,7 +11,11 @@ DTYPES = ["float32", "float64"]
 
 
 def same_class(y, expected):
-    assert np.array_equal(np.isnan(y), np.isnan(expected)) and np.array_equal(np.isposinf(y), np.isposinf(expected)) and np.array_equal(np.isneginf(y), np.isneginf(expected))
+    assert (
+        np.array_equal(np.isnan(y), np.isnan(expected))
+        and np.array_equal(np.isposinf(y), np.isposinf(expected))
+        and np.array_equal(np.isneginf(y), np.isneginf(expected))
+    )
     finite = np.isfinite(expected)
     assert np.array_equal(y[finite], expected[finite])
     assert not finite.all()
@@ -35,7 +39,9 @@ def test_classes_are_the_references(dtype, data_format, special, channels, filte
 
 @pytest.mark.parametrize("where", [(0, 0), (4, 5), (8, 10)])
 def test_a_nan_reaches_the_windows_that_see_it_and_no_other(where):
-    layer = DepthwiseConv2D(3, dilation_rate=2, padding="same", use_bias=False, depthwise_initializer="ones", batch_input_shape=(1, 9, 11, 5))
+    layer = DepthwiseConv2D(
+        3, dilation_rate=2, padding="same", use_bias=False, depthwise_initializer="ones", batch_input_shape=(1, 9, 11, 5)
+    )
     x = np.ones((1, 9, 11, 5), np.float32)
     x[0, where[0], where[1], 3] = np.nan
     rows, columns = np.ogrid[:9, :11]
@@ -53,15 +59,40 @@ def test_valid_and_strides_never_read_what_is_outside_the_windows():
     assert np.isfinite(layer(x)).all()
 
 
-@pytest.mark.parametrize("activation, expected", [("linear", np.nan), ("relu", np.nan), ("relu6", np.nan), ("tanh", np.nan), ("sigmoid", np.nan), ("leaky_relu", np.nan), ("gelu", np.nan), ("softplus", np.nan)])
+@pytest.mark.parametrize(
+    "activation, expected",
+    [
+        ("linear", np.nan),
+        ("relu", np.nan),
+        ("relu6", np.nan),
+        ("tanh", np.nan),
+        ("sigmoid", np.nan),
+        ("leaky_relu", np.nan),
+        ("gelu", np.nan),
+        ("softplus", np.nan),
+    ],
+)
 def test_activations_pass_nan_on(activation, expected):
     for channels in (1, 8, 19):
-        layer = DepthwiseConv2D(1, activation=activation, use_bias=False, depthwise_initializer="ones", input_shape=(None, None, channels))
+        layer = DepthwiseConv2D(
+            1, activation=activation, use_bias=False, depthwise_initializer="ones", input_shape=(None, None, channels)
+        )
         y = layer(np.full((1, 3, 3, channels), expected, np.float32))
         assert np.isnan(y).all()
 
 
-@pytest.mark.parametrize("activation, low, high", [("relu", 0, np.inf), ("relu6", 0, 6), ("tanh", -1, 1), ("sigmoid", 0, 1), ("exponential", 0, np.inf), ("softplus", 0, np.inf), ("elu", -1, np.inf)])
+@pytest.mark.parametrize(
+    "activation, low, high",
+    [
+        ("relu", 0, np.inf),
+        ("relu6", 0, 6),
+        ("tanh", -1, 1),
+        ("sigmoid", 0, 1),
+        ("exponential", 0, np.inf),
+        ("softplus", 0, np.inf),
+        ("elu", -1, np.inf),
+    ],
+)
 def test_activations_of_infinities(activation, low, high):
     layer = DepthwiseConv2D(1, activation=activation, use_bias=False, depthwise_initializer="ones", input_shape=(None, None, 1))
     y = layer(np.array([-np.inf, np.inf], np.float32).reshape(1, 1, 2, 1)).ravel()

@@ -12,6 +12,10 @@ from sepconv import ops
 RNG = np.random.default_rng(7)
 
 
+def relu(x):
+    return np.maximum(x, 0)
+
+
 def relu6(x):
     return np.clip(x, 0, 6)
 
@@ -51,7 +55,7 @@ def test_bias_and_activation_of_both_halves():
         x, depthwise, pointwise, padding="same", bias=last, activation="relu", depthwise_bias=middle, depthwise_activation="relu6"
     )
     expected = reference.convolve(
-        x, depthwise, pointwise, last, padding="same", activation=lambda v: np.maximum(v, 0), depthwise_bias=middle, depthwise_activation=relu6
+        x, depthwise, pointwise, last, padding="same", activation=relu, depthwise_bias=middle, depthwise_activation=relu6
     )
     assert (expected > 0).mean() > 0.2
     np.testing.assert_array_equal(y, expected)

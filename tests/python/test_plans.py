@@ -6,7 +6,15 @@ from sepconv._plans import Convolution, Spec
 
 
 def spec(**changes):
-    arguments = {"op": "depthwise", "dtype": np.dtype(np.float32), "data_format": "channels_last", "kernel": (3, 3), "strides": (1, 1), "dilation": (1, 1), "padding": "valid"}
+    arguments = {
+        "op": "depthwise",
+        "dtype": np.dtype(np.float32),
+        "data_format": "channels_last",
+        "kernel": (3, 3),
+        "strides": (1, 1),
+        "dilation": (1, 1),
+        "padding": "valid",
+    }
     return Spec(**{**arguments, **changes})
 
 

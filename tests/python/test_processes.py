@@ -19,7 +19,9 @@ SHAPE = (2, 96, 96, 32)
 
 
 def result(threads=4):
-    layer = sepconv.SeparableConv2D(48, 3, padding="same", depthwise_initializer="ones", pointwise_initializer="ones", batch_input_shape=SHAPE)
+    layer = sepconv.SeparableConv2D(
+        48, 3, padding="same", depthwise_initializer="ones", pointwise_initializer="ones", batch_input_shape=SHAPE
+    )
     return float(layer(np.ones(SHAPE, np.float32), num_threads=threads).sum(dtype=np.float64))
 
 
@@ -31,7 +33,11 @@ def run(code, **environment):
     source = str(Path(sepconv.__file__).parents[1])
     path = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], env={**os.environ, "PYTHONPATH": path, **environment}, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -114,7 +120,13 @@ def test_thread_limits_are_kept():
     assert run(COUNT_THREADS.format(argument=""), OMP_NUM_THREADS="1", **quiet) == "1 1"
     assert run(COUNT_THREADS.format(argument=", num_threads=3"), OMP_NUM_THREADS="1", **quiet) in ("3 1", "1 1")
     with_options = COUNT_THREADS.replace("    layer(x)\n", "").format(argument="")
-    assert run("import sepconv\nwith sepconv.options(num_threads=1):\n" + textwrap.indent(textwrap.dedent(with_options), "    "), **quiet) == "1 1"
+    assert (
+        run(
+            "import sepconv\nwith sepconv.options(num_threads=1):\n" + textwrap.indent(textwrap.dedent(with_options), "    "),
+            **quiet,
+        )
+        == "1 1"
+    )
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs /proc")

@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 
 from sepconv import DepthwiseConv2D, SeparableConv1D, SeparableConv2D, ops
 
-law = settings(max_examples=int(os.environ.get("SEPCONV_EXAMPLES", "500")), deadline=None, suppress_health_check=list(HealthCheck), database=None)
+law = settings(
+    max_examples=int(os.environ.get("SEPCONV_EXAMPLES", "500")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
+)
 
 
 @dataclass
@@ -48,7 +53,9 @@ class Problem:
         return SeparableConv2D(self.filters, self.kernel, weights=[*weights, *([] if bias is None else [bias])], **arguments)
 
     def depthwise(self, kernel, **changes):
-        return DepthwiseConv2D(kernel.shape[:2], depth_multiplier=kernel.shape[3], use_bias=False, weights=[kernel], **{**self.geometry(), **changes})
+        return DepthwiseConv2D(
+            kernel.shape[:2], depth_multiplier=kernel.shape[3], use_bias=False, weights=[kernel], **{**self.geometry(), **changes}
+        )
 
 
 def pairs(largest):
@@ -187,7 +194,9 @@ def test_dilation_is_a_kernel_with_holes(p):
     x, (d, w) = p.input(), p.weights()
     holes = np.zeros((*((k - 1) * r + 1 for k, r in zip(p.kernel, p.dilation)), *d.shape[2:]), np.float32)
     holes[:: p.dilation[0], :: p.dilation[1]] = d
-    other = SeparableConv2D(p.filters, holes.shape[:2], p.strides, p.padding, depth_multiplier=p.multiplier, use_bias=False, weights=[holes, w])
+    other = SeparableConv2D(
+        p.filters, holes.shape[:2], p.strides, p.padding, depth_multiplier=p.multiplier, use_bias=False, weights=[holes, w]
+    )
     assert equal(p.layer([d, w])(x), other(x))
 
 
@@ -205,7 +214,15 @@ def test_a_multiplier_is_several_filters_interleaved(p):
 def test_rows_and_columns_may_change_places(p):
     x, (d, w) = p.input(), p.weights()
     turned = SeparableConv2D(
-        p.filters, p.kernel[::-1], p.strides[::-1], p.padding, None, p.dilation[::-1], p.multiplier, use_bias=False, weights=[d.swapaxes(0, 1), w]
+        p.filters,
+        p.kernel[::-1],
+        p.strides[::-1],
+        p.padding,
+        None,
+        p.dilation[::-1],
+        p.multiplier,
+        use_bias=False,
+        weights=[d.swapaxes(0, 1), w],
     )
     assert equal(turned(x.swapaxes(1, 2)).swapaxes(1, 2), p.layer([d, w])(x))
 
@@ -215,7 +232,9 @@ def test_rows_and_columns_may_change_places(p):
 def test_one_axis_is_an_image_of_one_row(p):
     d, w = p.weights()
     x = p.input()[:, 0]
-    line = SeparableConv1D(p.filters, p.kernel[1], p.strides[1], p.padding, None, p.dilation[1], p.multiplier, use_bias=False, weights=[d[0], w[0]])
+    line = SeparableConv1D(
+        p.filters, p.kernel[1], p.strides[1], p.padding, None, p.dilation[1], p.multiplier, use_bias=False, weights=[d[0], w[0]]
+    )
     p.kernel, p.strides, p.dilation = ((1, pair[1]) for pair in (p.kernel, p.strides, p.dilation))
     assert equal(line(x), p.layer([d[:1], w])(x[:, None])[:, 0])
 

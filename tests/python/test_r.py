@@ -21,11 +21,35 @@ def case(request):
 
 
 def test_parameters_of_the_page_in_its_order():
-    page = (
-        "object filters kernel_size strides padding data_format dilation_rate depth_multiplier activation use_bias depthwise_initializer "
-        "pointwise_initializer bias_initializer depthwise_regularizer pointwise_regularizer bias_regularizer activity_regularizer "
-        "depthwise_constraint pointwise_constraint bias_constraint input_shape batch_input_shape batch_size dtype name trainable weights"
-    ).split()
+    page = [
+        "object",
+        "filters",
+        "kernel_size",
+        "strides",
+        "padding",
+        "data_format",
+        "dilation_rate",
+        "depth_multiplier",
+        "activation",
+        "use_bias",
+        "depthwise_initializer",
+        "pointwise_initializer",
+        "bias_initializer",
+        "depthwise_regularizer",
+        "pointwise_regularizer",
+        "bias_regularizer",
+        "activity_regularizer",
+        "depthwise_constraint",
+        "pointwise_constraint",
+        "bias_constraint",
+        "input_shape",
+        "batch_input_shape",
+        "batch_size",
+        "dtype",
+        "name",
+        "trainable",
+        "weights",
+    ]
     parameters = inspect.signature(sepconv.layer_separable_conv_2d).parameters
     assert list(parameters) == page and parameters["trainable"].default is None
     assert all(p.kind is p.POSITIONAL_OR_KEYWORD for f in FUNCTIONS for p in inspect.signature(f).parameters.values())
@@ -33,7 +57,11 @@ def test_parameters_of_the_page_in_its_order():
 
 def test_none_gives_the_layer(case):
     function, cls, arguments, _ = case
-    for layer in (function(None, *arguments), function(object=None, **dict(zip(_names(function), arguments))), function(**dict(zip(_names(function), arguments)))):
+    for layer in (
+        function(None, *arguments),
+        function(object=None, **dict(zip(_names(function), arguments))),
+        function(**dict(zip(_names(function), arguments))),
+    ):
         assert type(layer) is cls and layer.trainable is True
     assert function.__name__ in function.__doc__ and "rows, columns" in function.__doc__
 
@@ -76,12 +104,27 @@ def test_everything_by_position_as_reticulate_sends_it():
     x = np.asfortranarray(reference.integers(rng, (2, 7, 9, 3), np.float64))
     weights = [np.asfortranarray(reference.integers(rng, s, np.float64)) for s in ((2, 5, 3, 2), (1, 1, 6, 4), (4,))]
     arguments = (
-        [4.0, [2.0, 5.0], [1.0, 2.0], "same", "channels_last", [1.0, 1.0], 2.0, "relu", True, "glorot_uniform", "he_normal", "zeros"]
+        [
+            4.0,
+            [2.0, 5.0],
+            [1.0, 2.0],
+            "same",
+            "channels_last",
+            [1.0, 1.0],
+            2.0,
+            "relu",
+            True,
+            "glorot_uniform",
+            "he_normal",
+            "zeros",
+        ]
         + ["l2", None, None, None, "non_neg", None, None]
         + [[7.0, 9.0, 3.0], None, 2.0, "float32", "conv", None, weights]
     )
     layer = sepconv.layer_separable_conv_2d(None, *arguments)
-    assert layer.kernel_size == (2, 5) and layer.strides == (1, 2) and layer.name == "conv" and layer.built and layer.trainable is True
+    assert (
+        layer.kernel_size == (2, 5) and layer.strides == (1, 2) and layer.name == "conv" and layer.built and layer.trainable is True
+    )
     assert layer.get_build_config() == {"input_shape": (2, 7, 9, 3)}
     y = layer(x)
     assert y.dtype == np.float32

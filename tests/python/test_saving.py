@@ -338,7 +338,7 @@ def test_links_and_modes_are_those_of_open(path):
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere/w.npz'"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere/w\.npz'"):
         layer().save_weights(tmp_path / "nowhere" / "w.npz")
 
 

@@ -40,8 +40,13 @@ def test_signature_is_keras_then_ours():
     assert text(SeparableConv1D) == expected.replace("(1, 1)", "1")
 
 
-@pytest.mark.parametrize("padding, data_format, use_bias", list(itertools.product(["valid", "same"], ["channels_last", "channels_first"], [True, False])))
-@pytest.mark.parametrize("strides, dilation", [((1, 1), (1, 1)), ((2, 2), (1, 1)), ((1, 3), (1, 1)), ((1, 1), (3, 2)), ((2, 3), (2, 1)), ((2, 2), (2, 2))])
+@pytest.mark.parametrize(
+    "padding, data_format, use_bias", list(itertools.product(["valid", "same"], ["channels_last", "channels_first"], [True, False]))
+)
+@pytest.mark.parametrize(
+    "strides, dilation",
+    [((1, 1), (1, 1)), ((2, 2), (1, 1)), ((1, 3), (1, 1)), ((1, 1), (3, 2)), ((2, 3), (2, 1)), ((2, 2), (2, 2))],
+)
 def test_every_combination_is_exact(strides, dilation, padding, data_format, use_bias):
     for kernel, channels, multiplier, filters in (((3, 3), 3, 1, 8), ((2, 5), 4, 2, 5), ((1, 1), 1, 3, 1), ((4, 1), 17, 1, 19)):
         shape = (2, 11, 13, channels) if data_format == "channels_last" else (2, channels, 11, 13)
@@ -78,15 +83,23 @@ def test_causal_sees_nothing_later():
 
 def test_weights_have_keras_names_shapes_and_order():
     layer = SeparableConv2D(5, (2, 3), depth_multiplier=2, name="sep", data_format="channels_first", input_shape=(4, 9, 9))
-    assert [(w.path, w.shape) for w in layer.weights] == [("sep/depthwise_kernel", (2, 3, 4, 2)), ("sep/pointwise_kernel", (1, 1, 8, 5)), ("sep/bias", (5,))]
+    assert [(w.path, w.shape) for w in layer.weights] == [
+        ("sep/depthwise_kernel", (2, 3, 4, 2)),
+        ("sep/pointwise_kernel", (1, 1, 8, 5)),
+        ("sep/bias", (5,)),
+    ]
     assert layer.count_params() == 48 + 40 + 5
-    assert layer.depthwise_kernel is layer.weights[0] and layer.pointwise_kernel is layer.weights[1] and layer.bias is layer.weights[2]
+    assert (
+        layer.depthwise_kernel is layer.weights[0] and layer.pointwise_kernel is layer.weights[1] and layer.bias is layer.weights[2]
+    )
     one = SeparableConv1D(5, 3, use_bias=False, input_shape=(9, 4))
     assert [w.shape for w in one.weights] == [(3, 4, 1), (1, 4, 5)] and one.bias is None
 
 
 def test_the_kernel_is_rows_columns():
-    layer = SeparableConv2D(1, (2, 5), input_shape=(6, 6, 1), weights=[np.arange(10.0).reshape(2, 5, 1, 1), np.ones((1, 1, 1, 1)), np.zeros(1)])
+    layer = SeparableConv2D(
+        1, (2, 5), input_shape=(6, 6, 1), weights=[np.arange(10.0).reshape(2, 5, 1, 1), np.ones((1, 1, 1, 1)), np.zeros(1)]
+    )
     image = np.zeros((1, 6, 6, 1), np.float32)
     image[0, 1, 4] = 1
     assert layer(image)[0, :, :, 0].tolist() == [[9, 8], [4, 3], [0, 0], [0, 0], [0, 0]]
@@ -147,7 +160,9 @@ def test_bad_arguments_are_refused_by_name(arguments):
         SeparableConv2D(**{"filters": 4, "kernel_size": 3, **arguments})
     key = next(iter(arguments))
     words = {"input_shape": "input", "batch_input_shape": "input"}
-    assert words.get(key, key.split("_")[-1] if key.endswith(("initializer", "regularizer", "constraint")) else key) in str(caught.value)
+    assert words.get(key, key.split("_")[-1] if key.endswith(("initializer", "regularizer", "constraint")) else key) in str(
+        caught.value
+    )
 
 
 def test_an_unknown_argument_is_named():
@@ -157,7 +172,14 @@ def test_an_unknown_argument_is_named():
 
 @pytest.mark.parametrize(
     "shape, message",
-    [((8, 8, 3), "4 axes"), ((1, 1, 8, 8, 3), "4 axes"), ((1, 8, 8, 4), "3 channels"), ((1, 2, 8, 3), "too small"), ((1, 8, 1, 3), "too small"), ((1, 8, 8, 0), "channels")],
+    [
+        ((8, 8, 3), "4 axes"),
+        ((1, 1, 8, 8, 3), "4 axes"),
+        ((1, 8, 8, 4), "3 channels"),
+        ((1, 2, 8, 3), "too small"),
+        ((1, 8, 1, 3), "too small"),
+        ((1, 8, 8, 0), "channels"),
+    ],
 )
 def test_inputs_that_do_not_fit_are_refused(shape, message):
     layer = SeparableConv2D(4, 3, input_shape=(8, 8, 3))
@@ -175,14 +197,27 @@ def test_a_failed_first_call_leaves_the_layer_unbuilt():
     assert layer(np.zeros((1, 4, 4, 5), np.float32)).shape == (1, 2, 2, 4)
 
 
-@pytest.mark.parametrize("dtype, given, returned", [(None, "f8", "f4"), (None, "f2", "f4"), (None, "i8", "f4"), ("float64", "f4", "f8"), ("float16", "f4", "f2"), ("mixed_float16", "f8", "f2")])
+@pytest.mark.parametrize(
+    "dtype, given, returned",
+    [
+        (None, "f8", "f4"),
+        (None, "f2", "f4"),
+        (None, "i8", "f4"),
+        ("float64", "f4", "f8"),
+        ("float16", "f4", "f2"),
+        ("mixed_float16", "f8", "f2"),
+    ],
+)
 def test_dtypes(dtype, given, returned):
     layer = with_integers(SeparableConv2D(4, 3, dtype=dtype), (None, 5, 5, 2))
     x = reference.integers(RNG, (1, 5, 5, 2), given)
     y = layer(x)
     assert y.dtype == np.dtype(returned)
     assert np.array_equal(y, reference.of_layer(layer, x).astype(returned))
-    assert all(w.dtype == layer.variable_dtype == layer.dtype for w in layer.weights) and layer.compute_dtype == np.dtype(returned).name
+    assert (
+        all(w.dtype == layer.variable_dtype == layer.dtype for w in layer.weights)
+        and layer.compute_dtype == np.dtype(returned).name
+    )
 
 
 def test_bfloat16():
@@ -208,7 +243,11 @@ def test_out(activation):
     x = RNG.standard_normal((2, 6, 7, 3)).astype(np.float32)
     y = layer(x)
     losses = layer.losses
-    for out in (np.empty(y.shape, np.float32), np.empty((2, 4, 5, 9), np.float32)[..., 2 : 2 + y.shape[-1]], np.empty((2, 9, 5, y.shape[-1]), np.float32)[:, 1::2]):
+    for out in (
+        np.empty(y.shape, np.float32),
+        np.empty((2, 4, 5, 9), np.float32)[..., 2 : 2 + y.shape[-1]],
+        np.empty((2, 9, 5, y.shape[-1]), np.float32)[:, 1::2],
+    ):
         assert layer(x, out) is out and layer(x, out=out) is out
         assert np.array_equal(out, y) and layer.losses == losses
     for out in (np.empty(y.shape), np.empty((1, *y.shape[1:]), np.float32)):
@@ -218,7 +257,12 @@ def test_out(activation):
 
 def test_glu_halves_the_last_axis():
     layer = SeparableConv2D(4, 3, activation="glu")
-    assert layer.compute_output_shape((None, 5, 5, 3)) == (None, 3, 3, 2) and layer(np.ones((1, 5, 5, 3), np.float32)).shape == (1, 3, 3, 2)
+    assert layer.compute_output_shape((None, 5, 5, 3)) == (None, 3, 3, 2) and layer(np.ones((1, 5, 5, 3), np.float32)).shape == (
+        1,
+        3,
+        3,
+        2,
+    )
     with pytest.raises(ValueError, match="`activation`.*glu"):
         SeparableConv2D(3, 3, activation="glu", input_shape=(5, 5, 3))
 

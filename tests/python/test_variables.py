@@ -62,7 +62,18 @@ def test_assignments(v):
     assert v.dtype == np.float32
 
 
-@pytest.mark.parametrize("statement, expected", [("v += d", [3, 4]), ("v -= d", [-1, 0]), ("v *= d", [2, 4]), ("v /= d", [0.5, 1]), ("v //= d", [0, 1]), ("v %= d", [1, 0]), ("v **= d", [1, 4])])
+@pytest.mark.parametrize(
+    "statement, expected",
+    [
+        ("v += d", [3, 4]),
+        ("v -= d", [-1, 0]),
+        ("v *= d", [2, 4]),
+        ("v /= d", [0.5, 1]),
+        ("v //= d", [0, 1]),
+        ("v %= d", [1, 0]),
+        ("v **= d", [1, 4]),
+    ],
+)
 def test_in_place_operators_keep_the_object(v, statement, expected):
     names = {"v": v, "d": 2}
     exec(statement, names)
@@ -107,7 +118,12 @@ def test_trainable_is_a_boolean(v):
 def test_every_assignment_raises_the_version():
     store = Store()
     a, b = (Variable(np.zeros(2), name=n, store=store) for n in "ab")
-    for change in (lambda: a.assign([1, 1]), lambda: b.assign_add(1), lambda: b.__isub__(1), lambda: assign_all([a, b], [np.ones(2), np.ones(2)])):
+    for change in (
+        lambda: a.assign([1, 1]),
+        lambda: b.assign_add(1),
+        lambda: b.__isub__(1),
+        lambda: assign_all([a, b], [np.ones(2), np.ones(2)]),
+    ):
         before = store.state
         change()
         assert store.state is not before and store.state.version > before.version

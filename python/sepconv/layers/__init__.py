@@ -29,7 +29,9 @@ __all__ = [
     "serialize",
 ]
 
-_CLASSES: dict[str, type[Layer]] = {c.__name__: c for c in (Activation, DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D)}
+_CLASSES: dict[str, type[Layer]] = {
+    c.__name__: c for c in (Activation, DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D)
+}
 _ALIASES: dict[str, type[Layer]] = {"SeparableConvolution1D": SeparableConv1D, "SeparableConvolution2D": SeparableConv2D}
 
 
@@ -87,12 +89,13 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
         refuse("config", "a dictionary with 'class_name' and 'config'", config, TypeError)
     name, registered = config.get("class_name"), config.get("registered_name")
     custom = dict(custom_objects or {})
-    layer_class: Any = custom.get(registered) or custom.get(name)
+    layer_class: Any = custom.get(str(registered)) or custom.get(str(name))
     if layer_class is None and registered in (None, name) and config.get("module") in (None, "keras.layers", "sepconv.layers"):
         layer_class = {**_CLASSES, **_ALIASES}.get(str(name))
     if layer_class is None:
         raise ValueError(
-            f"The `config` argument must be of a known layer: {', '.join(_CLASSES)}; pass others as custom_objects={{{(registered or name)!r}: its class}}. "
+            f"The `config` argument must be of a known layer: {', '.join(_CLASSES)}; "
+            f"pass another as custom_objects={{{(registered or name)!r}: its class}}. "
             f"Received: class_name={name!r}, module={config.get('module')!r}, registered_name={registered!r}"
         )
     layer: Layer = layer_class.from_config(config["config"], custom_objects=custom_objects)

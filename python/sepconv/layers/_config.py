@@ -17,7 +17,12 @@ _REGISTRIES: dict[str, Any] = {
 }
 
 # What tf_keras writes for these layers, though they don't use it. A value that isn't the default would be lost, so it is refused.
-_LEGACY: dict[str, Any] = {"groups": 1, "kernel_initializer": "glorot_uniform", "kernel_regularizer": None, "kernel_constraint": None}
+_LEGACY: dict[str, Any] = {
+    "groups": 1,
+    "kernel_initializer": "glorot_uniform",
+    "kernel_regularizer": None,
+    "kernel_constraint": None,
+}
 
 _COMMON = ("name", "trainable", "dtype", "activity_regularizer", "batch_input_shape")
 
@@ -59,11 +64,16 @@ def from_config(cls: Any, config: Mapping[str, Any], custom_objects: Mapping[str
         refuse("config", "a dictionary", config, TypeError)
     arguments = dict(config)
     for key, default in _LEGACY.items():
-        if key in arguments and key not in cls.config_keys and "kernel_size" in cls.config_keys and not _is_default(key, arguments.pop(key), default):
-            raise ValueError(f"The `config` of a {cls.__name__} must have {key}={default!r} or lack it. Received: {key}={config[key]!r}")
+        if key in arguments and "kernel_size" in cls.config_keys and not _is_default(key, arguments.pop(key), default):
+            raise ValueError(
+                f"The `config` of a {cls.__name__} must have {key}={default!r} or lack it. Received: {key}={config[key]!r}"
+            )
     unknown = [key for key in arguments if key not in _COMMON and key not in cls.config_keys]
     if unknown:
-        raise ValueError(f"The `config` of a {cls.__name__} must have no other keys than {[*_COMMON, *cls.config_keys]}. Received also: {unknown}")
+        known = ", ".join((*_COMMON, *cls.config_keys))
+        raise ValueError(
+            f"The `config` of a {cls.__name__} must have no other keys than {known}. Received: {', '.join(map(str, unknown))}"
+        )
     for key, value in arguments.items():
         registry = registry_of(key)
         if registry is not None and isinstance(value, (str, Mapping)):

@@ -40,7 +40,9 @@ class Weight:
         if layer is None:
             return self
         if not layer.built:
-            raise AttributeError(f"`{self._name}` of layer {layer.name!r} exists when it is built: call it, or layer.build(input_shape).")
+            raise AttributeError(
+                f"`{self._name}` of layer {layer.name!r} exists when it is built: call it, or layer.build(input_shape)."
+            )
         return next((v for v in layer.weights if v.name == self._name), None)
 
     def __set__(self, layer: Any, value: Any) -> None:
@@ -132,10 +134,13 @@ class BaseConv(Layer):
             )
         channels = input_shape[spec.channel_axis]
         if not channels:
-            raise ValueError(f"The `inputs` of layer {self.name!r} must have a known number of channels, at least 1, on axis {spec.channel_axis}. Received: shape={tuple(input_shape)}")
+            raise ValueError(
+                f"The `inputs` of layer {self.name!r} must have a known number of channels, at least 1, on axis {spec.channel_axis}. "
+                f"Received: shape={tuple(input_shape)}"
+            )
         if self.built and channels != self._channels:
             raise ValueError(
-                f"The `inputs` of layer {self.name!r} must have {self._channels} channels on axis {spec.channel_axis}, for which it was built. "
+                f"The `inputs` of layer {self.name!r}, as built, must have {self._channels} channels on axis {spec.channel_axis}. "
                 f"Received: shape={tuple(input_shape)}"
             )
         self._convolution.output_shape(input_shape)
@@ -174,12 +179,17 @@ class BaseConv(Layer):
     def _variable(self, name: str, role: str, weight_shape: tuple[int, ...], store: Store) -> Variable:
         dtype = _dtypes.as_numpy_dtype(self.variable_dtype)
         if math.prod(weight_shape) * dtype.itemsize > _arguments._LARGEST:
-            raise ValueError(f"`{name}` of layer {self.name!r} would have more bytes than can be addressed. Received: shape={weight_shape}")
+            raise ValueError(
+                f"`{name}` of layer {self.name!r} would have more bytes than can be addressed. Received: shape={weight_shape}"
+            )
         # Keras's rule: None means glorot_uniform, for a bias too.
         initializer = getattr(self, f"{role}_initializer") or initializers.get("glorot_uniform")
         value = np.asarray(initializer(weight_shape, self.variable_dtype))
         if value.shape != weight_shape:
-            raise ValueError(f"The `{role}_initializer` argument must return an array of the shape it is asked for, {weight_shape}. Received: shape={value.shape}")
+            raise ValueError(
+                f"The `{role}_initializer` argument must return an array of the shape that it is asked for, {weight_shape}. "
+                f"Received: shape={value.shape}"
+            )
         return Variable(
             value.astype(dtype, copy=False),
             name=name,
@@ -192,7 +202,9 @@ class BaseConv(Layer):
 
     # Calls.
 
-    def __call__(self, inputs: Any, out: np.ndarray | None = None, *, training: bool | None = None, num_threads: int | None = None) -> np.ndarray:
+    def __call__(
+        self, inputs: Any, out: np.ndarray | None = None, *, training: bool | None = None, num_threads: int | None = None
+    ) -> np.ndarray:
         """Convolve a batch.
 
         Parameters

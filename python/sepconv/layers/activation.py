@@ -56,7 +56,14 @@ class Activation(Layer):
         weights: Sequence[Any] | None = None,
         autocast: bool = True,
     ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, dtype=dtype, name=name, trainable=trainable, weights=weights, autocast=autocast)
+        super().__init__(
+            activity_regularizer=activity_regularizer,
+            dtype=dtype,
+            name=name,
+            trainable=trainable,
+            weights=weights,
+            autocast=autocast,
+        )
         self.activation = activation
         self._build_if_declared(input_shape, batch_input_shape, batch_size)
 
@@ -79,7 +86,9 @@ class Activation(Layer):
         """`input_shape`, with the last axis halved by glu."""
         return finished_shape(self._activation, shape(input_shape, "input_shape"))
 
-    def __call__(self, inputs: Any, out: np.ndarray | None = None, *, training: bool | None = None, num_threads: int | None = None) -> np.ndarray:
+    def __call__(
+        self, inputs: Any, out: np.ndarray | None = None, *, training: bool | None = None, num_threads: int | None = None
+    ) -> np.ndarray:
         """Apply the activation to `inputs`, an array of any shape and real dtype.
 
         `out`, `training`, `num_threads`, the result and the errors are those of the convolutions, see `SeparableConv2D.__call__`.

@@ -77,7 +77,9 @@ class Layer(ABC):
     # Subclasses say what they compute.
 
     @abstractmethod
-    def __call__(self, inputs: Any, out: np.ndarray | None = None, *, training: bool | None = None, num_threads: int | None = None) -> np.ndarray:
+    def __call__(
+        self, inputs: Any, out: np.ndarray | None = None, *, training: bool | None = None, num_threads: int | None = None
+    ) -> np.ndarray:
         """Compute the output for a batch."""
 
     @abstractmethod
@@ -194,7 +196,9 @@ class Layer(ABC):
             If the layer isn't built.
         """
         if not self.built:
-            raise ValueError(f"Layer {self.name!r} has no weights to count before it is built: call it, or layer.build(input_shape).")
+            raise ValueError(
+                f"Layer {self.name!r} has no weights to count before it is built: call it, or layer.build(input_shape)."
+            )
         return sum(v.size for v in self._variables)
 
     def get_weights(self) -> list[np.ndarray]:
@@ -218,13 +222,19 @@ class Layer(ABC):
         if isinstance(weights, (str, Mapping)) or not hasattr(weights, "__len__") or not hasattr(weights, "__getitem__"):
             refuse("weights", "a list of arrays", weights, TypeError)
         if len(weights) != len(variables):
-            raise ValueError(f"The `weights` argument must be a list of {len(variables)} arrays for layer {self.name!r}. Received: {len(weights)} arrays")
+            raise ValueError(
+                f"The `weights` argument must be a list of {len(variables)} arrays for layer {self.name!r}. Received: {len(weights)} arrays"
+            )
         arrays = [np.asarray(value) for value in weights]
-        for variable, array in zip(variables, arrays):
+        for variable, array in zip(variables, arrays, strict=True):
             if array.shape != variable.shape:
-                raise ValueError(f"The `weights` argument must have shape {variable.shape} for {variable.path}. Received: shape={array.shape}")
+                raise ValueError(
+                    f"The `weights` argument must have shape {variable.shape} for {variable.path}. Received: shape={array.shape}"
+                )
             if not is_real(array.dtype):
-                raise TypeError(f"The `weights` argument must be made of real numbers for {variable.path}. Received: dtype={array.dtype}")
+                raise TypeError(
+                    f"The `weights` argument must be made of real numbers for {variable.path}. Received: dtype={array.dtype}"
+                )
         assign_all(variables, arrays)
 
     def save_weights(self, path: Any) -> None:

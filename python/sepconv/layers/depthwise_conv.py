@@ -81,7 +81,8 @@ class DepthwiseConv1D(_DepthwiseConv):
 
     Notes
     -----
-    Weights, names and order are those of Keras 3: `kernel` ``(length, channels, depth_multiplier)``, `bias` ``(channels * depth_multiplier,)``.
+    Weights, names and order are those of Keras 3: `kernel` ``(length, channels, depth_multiplier)``, `bias`
+    ``(channels * depth_multiplier,)``.
     """
 
     rank = 1
@@ -161,7 +162,8 @@ class DepthwiseConv2D(_DepthwiseConv):
 
     Notes
     -----
-    Weights, names and order are those of Keras 3: `kernel` ``(rows, columns, channels, depth_multiplier)``, `bias` ``(channels * depth_multiplier,)``.
+    Weights, names and order are those of Keras 3: `kernel` ``(rows, columns, channels, depth_multiplier)``, `bias`
+    ``(channels * depth_multiplier,)``.
     """
 
     rank = 2

@@ -38,6 +38,7 @@ ValueError, TypeError
 
 Examples
 --------
+>>> from sepconv import {name}
 >>> {name}(None, {example}).kernel_size
 {kernel_size}
 """
@@ -57,7 +58,9 @@ def _compose(object: Any, layer: Layer) -> Any:
 def _is_object(value: Any) -> bool:
     from ..models import Sequential
 
-    return value is None or isinstance(value, (Sequential, np.ndarray)) or hasattr(value, "__array__") or hasattr(value, "__dlpack__")
+    return (
+        value is None or isinstance(value, (Sequential, np.ndarray)) or hasattr(value, "__array__") or hasattr(value, "__dlpack__")
+    )
 
 
 def _function(name: str, layer: type[Layer], example: str, kernel_size: str) -> Callable[..., Any]:
@@ -84,7 +87,7 @@ def _function(name: str, layer: type[Layer], example: str, kernel_size: str) -> 
             arguments = dict(signature.bind(*args, **kwargs).arguments)
         except TypeError as error:
             raise TypeError(f"{name}: {error}") from None
-        if arguments.get("trainable", None) is None:
+        if arguments.get("trainable") is None:
             arguments.pop("trainable", None)
         return _compose(arguments.pop("object"), layer(**arguments))
 

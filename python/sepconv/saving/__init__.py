@@ -7,13 +7,13 @@ load that fails leaves every weight as it was, and a save that fails leaves the 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..layers.base import Layer
     from ..models import Sequential
 
-    Saveable = Union[Layer, Sequential]
+    Saveable = Layer | Sequential
 
 __all__ = ["load_weights", "save_weights"]
 

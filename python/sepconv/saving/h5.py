@@ -103,10 +103,12 @@ class _File:
         if data.chunks is not None and np.prod(data.chunks, dtype=float) > like.size:
             raise ValueError(f"{entry} declares chunks of {data.chunks} for the shape {like.shape}.")
         if data.dtype == np.dtype("V2") and data.attrs.get("dtype") == "bfloat16":
-            return data[()].view(as_numpy_dtype("bfloat16")).astype(like.dtype)
-        if data.dtype.name not in _FLOATS:
+            values: np.ndarray = data[()].view(as_numpy_dtype("bfloat16"))
+        elif data.dtype.name in _FLOATS:
+            values = data[()]
+        else:
             raise ValueError(f"{entry} must be of {', '.join(_FLOATS)} or bfloat16. Received: {data.dtype}")
-        return data[()].astype(like.dtype)
+        return values.astype(like.dtype)
 
 
 def _load(file: _File, obj: Any) -> list[np.ndarray]:

@@ -1,0 +1,31 @@
+# Instruction sets of each architecture: name, then its flags. The only place with -m flags. Every file of src/kernels is compiled once
+# for each; what runs is decided at run time (src/runtime/isa.cpp), so the library itself stays at the architecture's baseline.
+
+set(SEPCONV_ISA_scalar "")
+set(SEPCONV_ISA_neon "")
+set(SEPCONV_ISA_avx2 -mavx2 -mfma -mf16c)
+# GCC 12 prefers half-width vectors otherwise.
+set(SEPCONV_ISA_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512)
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
+  set(SEPCONV_ISAS scalar avx2 avx512)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  set(SEPCONV_ISAS scalar neon)
+else()
+  set(SEPCONV_ISAS scalar)
+endif()
+
+# Adds the kernels of every instruction set to `target`, and SEPCONV_HAVE_<NAME> to its definitions.
+function(sepconv_add_kernels target)
+  file(GLOB kernels CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/csrc/src/kernels/*.cpp)
+  foreach(isa ${SEPCONV_ISAS})
+    add_library(sepconv_${isa} OBJECT ${kernels})
+    target_include_directories(sepconv_${isa} PRIVATE csrc/src)
+    target_compile_definitions(sepconv_${isa} PRIVATE SEPCONV_ISA=${isa})
+    target_compile_options(sepconv_${isa} PRIVATE ${SEPCONV_CXX_FLAGS} -O3 ${SEPCONV_ISA_${isa}})
+    set_target_properties(sepconv_${isa} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:sepconv_${isa}>)
+    string(TOUPPER ${isa} upper)
+    target_compile_definitions(${target} PRIVATE SEPCONV_HAVE_${upper}=1)
+  endforeach()
+endfunction()
