@@ -18,7 +18,9 @@ def draw(photograph: np.ndarray, results: list[Result], path: str) -> None:
     from matplotlib.figure import Figure
 
     panels = [("Photograph", "before", photograph)]
-    panels += [(r.step.title, f"{r.step.caption}\n{_time(r.seconds)}, plain NumPy {_time(r.plain_seconds)}", r.image) for r in results]
+    panels += [
+        (r.step.title, f"{r.step.caption}\n{_time(r.seconds)}, plain NumPy {_time(r.plain_seconds)}", r.image) for r in results
+    ]
     height, width = photograph.shape[:2]
     panel = 3.0
     tall = panel * height / width

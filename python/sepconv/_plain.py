@@ -22,7 +22,7 @@ def separable_conv(
     One multiplication and one addition of whole images for each tap, then one matrix product: the way to write it in NumPy.
     """
     taps, channels = depthwise.shape[:2], depthwise.shape[2:]
-    axes = list(zip(inputs.shape[1:3], taps, strides, dilation))
+    axes = list(zip(inputs.shape[1:3], taps, strides, dilation, strict=True))
     padded = np.pad(inputs, ((0, 0), *(pad_amounts(*axis, padding) for axis in axes), (0, 0)))
     height, width = (output_size(*axis, padding) for axis in axes)
     rows = np.zeros((len(inputs), height, width, *channels), inputs.dtype)

@@ -93,7 +93,7 @@ class Spec:
             kernel=kernel,
             strides=steps,
             dilation=dilation,
-            padding=tuple(_geometry.pad_amounts(*axis) for axis in zip(sizes[1:3], kernel, steps, dilation, paddings)),
+            padding=tuple(_geometry.pad_amounts(*axis) for axis in zip(sizes[1:3], kernel, steps, dilation, paddings, strict=True)),
             multiplier=self.multiplier,
             filters=self.filters,
             output_strides=self._nhwc(out_strides, out_strides[0]),

@@ -144,11 +144,11 @@ def picture_steps() -> list[Step]:
     soft = np.repeat(_gaussian(3, 0.7)[..., None, None], 4, axis=2)
     edges = [_layer(slopes, signs), _layer(soft, np.full((4, 3), -1.6), bias=1.0)]
 
-    # Twice the picture less its blur; then warm lights and teal shadows.
-    sharp = -1.0 * _gaussian(9, 1.6)
-    sharp[4, 4] += 2.0
-    mix = np.array([[1.18, 0.04, -0.06], [0.06, 1.02, 0.12], [-0.04, 0.06, 0.98]])
-    sharpen = _layer(sharp[..., None, None] * each, mix, bias=[-0.03, -0.01, 0.03])
+    # The picture plus 0.9 times what its blur loses; then skin towards orange, blue towards teal.
+    sharp = -0.9 * _gaussian(9, 1.8)
+    sharp[4, 4] += 1.9
+    mix = np.array([[1.16, 0.02, -0.14], [0.06, 0.82, 0.24], [-0.14, 0.30, 0.82]])
+    sharpen = _layer(sharp[..., None, None] * each, mix, bias=[-0.02, -0.03, 0.01])
     return [
         Step("Blur", "15 x 15 bell", [blur]),
         Step("Edges", "Sobel, then ink on paper", edges),

@@ -250,7 +250,9 @@ class Sequential:
             self._input = Input(batch_shape=(None, *shape[1:]))
         return result
 
-    def predict(self, x: Any, batch_size: int | None = 32, verbose: int | str = "auto", *, num_threads: int | None = None) -> np.ndarray:
+    def predict(
+        self, x: Any, batch_size: int | None = 32, verbose: int | str = "auto", *, num_threads: int | None = None
+    ) -> np.ndarray:
         """Apply the model to `x` batch by batch, in memory for one batch, with a progress bar.
 
         Parameters
@@ -323,7 +325,9 @@ class Sequential:
     def count_params(self) -> int:
         """The number of weights' elements; ValueError before the model is built."""
         if not self.built:
-            raise ValueError(f"`count_params` needs weights, but {self.name!r} isn't built. Build it first: `model.build(input_shape)`.")
+            raise ValueError(
+                f"`count_params` needs weights, but {self.name!r} isn't built. Build it first: `model.build(input_shape)`."
+            )
         return sum(layer.count_params() for layer in self._layers)
 
     def get_weights(self) -> list[np.ndarray]:

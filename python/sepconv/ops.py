@@ -229,7 +229,9 @@ def _run(
     function = activations.get(activation)
     core = activations.core_form(function)
     *kernel, channels = taps
-    spec = Spec(op=op, dtype=_dtype(array.dtype), kernel=tuple(kernel), **options, **({"activation": core} if core else {}))
+    if core:
+        options = {**options, "activation": core}
+    spec = Spec(op=op, dtype=_dtype(array.dtype), kernel=tuple(kernel), **options)
     if array.ndim != spec.rank + 2:
         refuse("inputs", f"an array of {spec.rank + 2} axes, beside a kernel for {spec.rank} spatial", array.shape)
     if array.shape[spec.channel_axis] != channels:
@@ -259,7 +261,11 @@ def _kernel(value: Any, name: str) -> np.ndarray:
 def _pointwise(value: Any, name: str, ndim: int | None) -> np.ndarray:
     array = _kernel(value, name)
     if ndim not in (None, array.ndim) or set(array.shape[:-2]) != {1}:
-        wanted = {None: "(1, channels, filters) or (1, 1, channels, filters)", 3: "(1, channels, filters)", 4: "(1, 1, channels, filters)"}
+        wanted = {
+            None: "(1, channels, filters) or (1, 1, channels, filters)",
+            3: "(1, channels, filters)",
+            4: "(1, 1, channels, filters)",
+        }
         refuse(name, f"an array of shape {wanted[ndim]}", array.shape)
     return array
 

@@ -47,7 +47,7 @@ class Case:
 
     def axes(self) -> list[tuple[Any, ...]]:
         paddings = (self.padding,) * 2 if isinstance(self.padding, str) else self.padding
-        return list(zip(self.input_shape[1:3], self.kernel, self.strides, self.dilation, paddings))
+        return list(zip(self.input_shape[1:3], self.kernel, self.strides, self.dilation, paddings, strict=True))
 
     def plan(self, op: str, dtype: str, isa: str, source: np.ndarray, target: np.ndarray, threads: int = 1) -> Any:
         """A plan for `source` and `target`, views in the order (n, h, w, c) whatever lies behind them."""
@@ -69,7 +69,11 @@ class Case:
         )  # fmt: skip
 
     def output_shape(self, op: str) -> tuple[int, int, int, int]:
-        axes = self.axes() if op != "pointwise" else [(n, 1, s, 1, "valid") for n, s in zip(self.input_shape[1:3], self.strides)]
+        axes = (
+            self.axes()
+            if op != "pointwise"
+            else [(n, 1, s, 1, "valid") for n, s in zip(self.input_shape[1:3], self.strides, strict=True)]
+        )
         height, width = (output_size(*axis) for axis in axes)
         channels = self.input_shape[3] * self.multiplier if op == "depthwise" else self.filters
         return (self.input_shape[0], height, width, channels)
@@ -119,7 +123,9 @@ def main() -> int:
     """Run all groups, print a line for each; returns 0, or 1 if a check failed."""
     isas = _core.isas()
     dtypes = ["float32", "float64", "float16", *(["bfloat16"] if _has_bfloat16() else [])]
-    print(f"sepconv {_core.__version__}, Python {sys.version.split()[0]}, NumPy {np.__version__}; instruction sets: {', '.join(isas)}")
+    print(
+        f"sepconv {_core.__version__}, Python {sys.version.split()[0]}, NumPy {np.__version__}; instruction sets: {', '.join(isas)}"
+    )
     start, checks, failures = time.perf_counter(), 0, 0
     for name, run in _groups(isas, dtypes):
         tally = Tally()
@@ -169,7 +175,9 @@ def _rounded(tally: Tally, isas: list[str], dtype: str) -> None:
                     expected = plan.reference(wide, *weights)
                     sizes = [None if w is None else np.abs(w) for w in weights]
                     # relu6 holds each row at 6: for the sum of absolute values the halves go one by one, without it.
-                    terms = _absolute_sum(case, dtype, np.abs(x), sizes) if op == "separable" else plan.reference(np.abs(wide), *sizes)
+                    terms = (
+                        _absolute_sum(case, dtype, np.abs(x), sizes) if op == "separable" else plan.reference(np.abs(wide), *sizes)
+                    )
                     length = case.kernel[0] * case.kernel[1] + case.input_shape[3] * case.multiplier + 4
                     bound = length * step * terms + storage * np.abs(expected) + np.finfo(np.float32).tiny
                     tally.check(bool((np.abs(result - expected) <= bound).all()), f"{op} {isa} error beyond its bound {case}")
@@ -243,7 +251,8 @@ def _run(
 
 
 def _in_layout(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    return np.ascontiguousarray(array.transpose(axes)).transpose(np.argsort(axes))
+    laid: np.ndarray = np.ascontiguousarray(array.transpose(axes)).transpose(np.argsort(axes))
+    return laid
 
 
 def _steps(array: np.ndarray) -> tuple[int, ...]:

@@ -154,7 +154,8 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
 
     def numpy(self) -> np.ndarray:
         """The value, as a read-only array that later assignments don't change."""
-        return self._array.view()
+        view: np.ndarray = self._array.view()
+        return view
 
     @property
     def value(self) -> np.ndarray:

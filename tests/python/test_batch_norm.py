@@ -36,14 +36,27 @@ def test_a_mobilenet_block_becomes_one_call(multiplier):
     depthwise, depthwise_bias = fold_batch_norm(depthwise, None, **first)
     pointwise, bias = fold_batch_norm(pointwise, None, **second)
     y = sepconv.ops.separable_conv(
-        x, depthwise, pointwise, 2, "same", bias=bias, activation="relu6", depthwise_bias=depthwise_bias, depthwise_activation="relu6"
+        x,
+        depthwise,
+        pointwise,
+        2,
+        "same",
+        bias=bias,
+        activation="relu6",
+        depthwise_bias=depthwise_bias,
+        depthwise_activation="relu6",
     )
     assert 0.1 < (expected > 0).mean() and 0.1 < (middle > 0).mean()
     np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_a_bias_before_the_normalisation_is_folded_too():
-    x, kernel, bias, norm = RNG.standard_normal((1, 4, 4, 3)), RNG.standard_normal((1, 1, 3, 6)), RNG.standard_normal(6), statistics(6)
+    x, kernel, bias, norm = (
+        RNG.standard_normal((1, 4, 4, 3)),
+        RNG.standard_normal((1, 1, 3, 6)),
+        RNG.standard_normal(6),
+        statistics(6),
+    )
     folded, folded_bias = fold_batch_norm(kernel, bias, **norm)
     np.testing.assert_allclose(x @ folded[0, 0] + folded_bias, normalise(x @ kernel[0, 0] + bias, **norm), rtol=1e-12)
 

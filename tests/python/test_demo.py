@@ -12,7 +12,9 @@ from sepconv import demo
 def run(tmp_path, *arguments):
     # No display, as on a server.
     env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")}
-    return subprocess.run([sys.executable, "-m", "sepconv", "demo", *arguments], cwd=tmp_path, env=env, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "sepconv", "demo", *arguments], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
 
 
 @pytest.fixture

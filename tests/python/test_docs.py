@@ -1,6 +1,7 @@
+"""README, guide, docstrings and examples: everything that looks runnable runs, and every link leads somewhere."""
+
 import doctest
 import importlib
-import os
 import pathlib
 import pkgutil
 import re
@@ -12,10 +13,10 @@ import sepconv
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODULES = ["sepconv", *(m.name for m in pkgutil.walk_packages(sepconv.__path__, "sepconv.") if not m.name.endswith("._core"))]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/guide.md")}
+README = PAGES["README.md"]
+BLOCKS = [(name, code) for name, text in PAGES.items() for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -38,22 +39,36 @@ def test_public_functions_have_an_example(name):
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_readme_examples(number, tmp_path, monkeypatch):
+def test_examples_of_the_pages(number, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile(BLOCKS[number], f"README.md, example {number}", "exec"), {})
+    name, code = BLOCKS[number]
+    exec(compile(code, f"{name}, example {number}", "exec"), {})
+
+
+def test_every_page_has_examples():
+    assert {name for name, _ in BLOCKS} == set(PAGES)
 
 
 def test_the_readme_has_what_a_newcomer_needs():
-    assert BLOCKS and len(BLOCKS[0].strip().splitlines()) <= 12
+    assert len(BLOCKS[0][1].strip().splitlines()) <= 12
     for text in ("pip install .", 'pip install ".[test]" && pytest', "python -m sepconv demo", "## Limits"):
         assert text in README
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+
+
+def pages():
+    folders = [ROOT, *(ROOT / name for name in ("docs", "csrc", "third_party", "bench"))]
+    return sorted(p for folder in folders for p in folder.glob("*.md"))
+
+
+@pytest.mark.parametrize("path", pages(), ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
 
 
 def test_the_picture_is_small():
     picture = ROOT / "docs" / "demo.png"
-    assert "docs/demo.png" in README and 10_000 < os.path.getsize(picture) < 400_000
+    assert "docs/demo.png" in README and 10_000 < picture.stat().st_size < 400_000
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)
@@ -61,3 +76,12 @@ def test_examples_run(path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out
+
+
+def test_every_dependency_is_explained():
+    listed = (ROOT / "third_party" / "README.md").read_text(encoding="utf-8")
+    wanted = re.findall(r'"([A-Za-z0-9_-]+)((?:[<>=]=?[0-9.]+,?)+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert len(wanted) > 10
+    for package, versions in wanted:
+        assert f"| {package} | {versions} |" in listed, package
+    assert (ROOT / "LICENSE").read_text(encoding="utf-8").split()[:2] == ["Apache", "License"]

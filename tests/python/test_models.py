@@ -129,7 +129,12 @@ def test_names_are_unique_and_counted_by_class():
 
 def test_weights_in_order_and_all_or_nothing():
     model = stack()
-    assert [v.path for v in model.weights][:4] == ["first/depthwise_kernel", "first/pointwise_kernel", "first/bias", "second/kernel"]
+    assert [v.path for v in model.weights][:4] == [
+        "first/depthwise_kernel",
+        "first/pointwise_kernel",
+        "first/bias",
+        "second/kernel",
+    ]
     kept = model.get_weights()
     model.set_weights([w + 1 for w in kept])
     assert all((a == b + 1).all() for a, b in zip(model.get_weights(), kept))
@@ -207,7 +212,14 @@ def test_the_config_is_keras_and_comes_back():
     assert config["layers"][0] == {
         "module": "keras.layers",
         "class_name": "InputLayer",
-        "config": {"batch_shape": [None, 9, 8, 3], "dtype": "float32", "sparse": False, "ragged": False, "name": "image", "optional": False},
+        "config": {
+            "batch_shape": [None, 9, 8, 3],
+            "dtype": "float32",
+            "sparse": False,
+            "ragged": False,
+            "name": "image",
+            "optional": False,
+        },
         "registered_name": None,
     }
     assert [item["class_name"] for item in config["layers"][1:3]] == ["SeparableConv2D", "Activation"]
@@ -230,7 +242,10 @@ def test_an_unbuilt_model_has_a_config_too():
 
 def test_the_input_layer_of_tf_keras_is_understood():
     items = [
-        {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 9, 8, 3], "dtype": "float32", "sparse": False, "name": "in"}},
+        {
+            "class_name": "InputLayer",
+            "config": {"batch_input_shape": [None, 9, 8, 3], "dtype": "float32", "sparse": False, "name": "in"},
+        },
         {"class_name": "SeparableConv2D", "config": {"name": "s", "filters": 4, "kernel_size": [3, 3], "groups": 1}},
     ]
     assert Sequential.from_config({"name": "old", "layers": items}).output_shape == (None, 7, 6, 4)

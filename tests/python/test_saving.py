@@ -356,7 +356,9 @@ def test_other_kinds_of_path_are_refused(wrong):
             call(wrong, layer())
 
 
-@pytest.mark.parametrize("make", [lambda: sepconv.SeparableConv2D(2, 3), lambda: sepconv.Sequential([sepconv.SeparableConv2D(2, 3)])])
+@pytest.mark.parametrize(
+    "make", [lambda: sepconv.SeparableConv2D(2, 3), lambda: sepconv.Sequential([sepconv.SeparableConv2D(2, 3)])]
+)
 def test_what_is_not_built_is_refused(path, make):
     layer().save_weights(path)
     for call in (save_weights, load_weights):

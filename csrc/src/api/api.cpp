@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstring>
 #include <new>
+#include <numeric>
 #include <string>
 
 #include "op/reference.hpp"
@@ -224,19 +225,19 @@ sepconv_status sepconv_measure_fma_peak(int32_t num_threads, double* flops_per_s
     if (num_threads < 1) invalid("`num_threads` must be at least 1. Received: " + std::to_string(num_threads));
     const fma_loop_fn loop = find_isa(nullptr).fma_loop;
     using clock = std::chrono::steady_clock;
-    double best = 0;
+    // The best rate of each thread, by its own clock: on a busy machine a region waits for a thread that others keep from running.
+    double best[256] = {};
+    const int32_t threads = std::min<int32_t>(num_threads, 256);
     int64_t rounds = 100000;
     for (int repeat = 0; repeat < 8; ++repeat) {
-      double done[256] = {};
-      const int32_t threads = std::min<int32_t>(num_threads, 256);
       const auto start = clock::now();
-      parallel_for(threads, threads, [&](int64_t i, int32_t) { done[i] = loop(rounds); });
-      const double seconds = std::chrono::duration<double>(clock::now() - start).count();
-      double total = 0;
-      for (double d : done) total += 2 * d;
-      best = std::max(best, total / seconds);
-      if (seconds < 4e-3) rounds *= 2;
+      parallel_for(threads, threads, [&](int64_t i, int32_t) {
+        const auto begin = clock::now();
+        const double done = loop(rounds);
+        best[i] = std::max(best[i], 2 * done / std::chrono::duration<double>(clock::now() - begin).count());
+      });
+      if (std::chrono::duration<double>(clock::now() - start).count() < 4e-3) rounds *= 2;
     }
-    *flops_per_second = best;
+    *flops_per_second = std::accumulate(best, best + threads, 0.0);
   });
 }

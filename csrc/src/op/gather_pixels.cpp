@@ -20,7 +20,8 @@ class phase_planes {
     column0_ = row1_ - row0_ == 1 ? p.first - row0_ * width : 0;
     column1_ = row1_ - row0_ == 1 ? p.last - row0_ * width : width;
     layout_ = make_planes(g_, row1_ - row0_, column1_ - column0_);
-    std::memset(static_cast<void*>(data_), 0, static_cast<std::size_t>(layout_.elements()) * sizeof(T));
+    const std::size_t size = static_cast<std::size_t>(layout_.elements()) * sizeof(T);  // fits: checked in make_schedule
+    std::memset(static_cast<void*>(data_), 0, size);
     for (int64_t i = 0; i < g_.kernel[0]; ++i)
       for (int64_t j = 0; j < g_.kernel[1]; ++j) {
         const int64_t row = layout_.shared ? i * g_.dilation[0] / g_.stride[0] : 0;

@@ -15,9 +15,6 @@ double clip(double x, double lo, double hi) { return x < lo ? lo : x > hi ? hi :
 
 double depthwise(const geometry& g, const sepconv_weights& w, const double* x, int64_t n, int64_t y, int64_t col, int64_t c,
                  int64_t m) {
-  if (g.op == SEPCONV_POINTWISE && !w.depthwise_kernel) {
-    return x[((n * g.input[1] + y * g.stride[0]) * g.input[2] + col * g.stride[1]) * g.channels() + c];  // fits: an index
-  }
   double sum = 0;
   for (int64_t i = 0; i < g.kernel[0]; ++i)
     for (int64_t j = 0; j < g.kernel[1]; ++j) {
@@ -25,7 +22,8 @@ double depthwise(const geometry& g, const sepconv_weights& w, const double* x, i
       const int64_t column = col * g.stride[1] + j * g.dilation[1] - g.pad_before[1];
       if (row < 0 || row >= g.input[1] || column < 0 || column >= g.input[2]) continue;
       const int64_t tap = ((i * g.kernel[1] + j) * g.channels() + c) * g.multiplier + m;  // fits: an index
-      sum += x[((n * g.input[1] + row) * g.input[2] + column) * g.channels() + c] * element(w.depthwise_kernel, w.dtype, tap);
+      const double weight = g.op == SEPCONV_POINTWISE ? 1 : element(w.depthwise_kernel, w.dtype, tap);
+      sum += x[((n * g.input[1] + row) * g.input[2] + column) * g.channels() + c] * weight;  // fits: an index
     }
   return sum;
 }
@@ -38,19 +36,19 @@ double reference_activation(const sepconv_activation& a, double x) {
     case SEPCONV_RELU: return x < 0 ? 0 : x;
     case SEPCONV_RELU6: return clip(x, 0, 6);
     case SEPCONV_HARD_TANH: return clip(x, -1, 1);
-    case SEPCONV_RELU_GENERAL: return std::isnan(x) ? x : x >= q ? q : x >= r ? x : p * (x - r);
+    case SEPCONV_RELU_GENERAL: return std::isnan(x) ? x : x >= q ? q : x > r ? x : p == 0 ? 0 : p * (x - r);
     case SEPCONV_LEAKY_RELU: return x < 0 ? p * x : x;
     case SEPCONV_ELU: return x > 0 ? x : p * std::expm1(x);
     case SEPCONV_CELU: return x > 0 ? x : p * std::expm1(x / p);
     case SEPCONV_SELU: return 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * std::expm1(x));
     case SEPCONV_SOFTPLUS: return softplus(x);
     case SEPCONV_SOFTSIGN: return x / (1 + std::fabs(x));
-    case SEPCONV_SQUAREPLUS: return (x + std::sqrt(x * x + p)) / 2;
+    case SEPCONV_SQUAREPLUS: return x / 2 + std::hypot(x / 2, std::sqrt(p) / 2);
     case SEPCONV_SOFT_SHRINK: return x > p ? x - p : x < -p ? x + p : x * 0;
     case SEPCONV_HARD_SHRINK: return std::fabs(x) <= p ? 0 : x;
     case SEPCONV_SPARSE_PLUS: return x <= -1 ? 0 : x >= 1 ? x : (x + 1) * (x + 1) / 4;
     case SEPCONV_SILU: return x * sigmoid(x);
-    case SEPCONV_GELU: return x * std::erfc(-x / std::sqrt(2)) / 2;
+    case SEPCONV_GELU: return x * (std::erfc(-x / std::sqrt(2)) / 2);
     case SEPCONV_GELU_TANH: return x * sigmoid(2 * std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x));
     case SEPCONV_TANH: return std::tanh(x);
     case SEPCONV_TANH_SHRINK: return x - std::tanh(x);

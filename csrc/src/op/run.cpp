@@ -74,7 +74,7 @@ void run_filters(const task& t) {
   constexpr int64_t block = block_channels<T>;
   const int64_t blocks = (g.channels() + block - 1) / block;
   const int64_t panels = (g.filters() + t.sched().columns - 1) / t.sched().columns;
-  const int64_t shares = 4 * t.sched().threads;
+  const int64_t shares = int64_t{4} * t.sched().threads;
   for (int64_t index = 0; index < t.sched().tiles; ++index) {
     const pixel_range pixels = tile(t, index);
     const int64_t gathers = std::min(shares, blocks);
@@ -107,7 +107,7 @@ void run_as(const task& t) {
 
 scratch scratch_of(const task& t, int32_t worker) {
   const schedule& s = t.sched();
-  char* at = t.workspace + s.shared_size + static_cast<std::size_t>(worker) * s.worker_size;
+  char* at = t.workspace + s.shared_size + static_cast<std::size_t>(worker) * s.worker_size;  // fits: checked in make_schedule
   const auto take = [&at](std::size_t size) {
     char* part = at;
     at += size;

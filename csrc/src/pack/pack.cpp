@@ -43,16 +43,16 @@ void pack_depthwise(const unpacked& u, sepconv_pack& p) {
   const int64_t blocks = ceil_div(u.channels, block);
   const void* bias = u.multiplies ? u.weights.depthwise_bias : u.weights.bias;
   for (int64_t m = 0; m < u.multiplier; ++m)
-    for (int64_t c = 0; c < blocks * block; ++c) {
-      const int64_t at = m * blocks + c / block, lane = c % block;
+    for (int64_t c = 0; c < blocks * block; ++c) {  // fits: an index
+      const int64_t at = m * blocks + c / block, lane = c % block;  // fits: an index
       const bool real = c < u.channels;
-      static_cast<T*>(p.blocked_bias)[at * block + lane] = real ? bias_value<T>(u, bias, c * u.multiplier + m) : T(0);
+      static_cast<T*>(p.blocked_bias)[at * block + lane] = real ? bias_value<T>(u, bias, c * u.multiplier + m) : T(0);  // fits: an index
       for (int64_t t = 0; t < u.taps; ++t)
-        static_cast<T*>(p.blocked)[(at * u.taps + t) * block + lane] = real ? depthwise_value<T>(u, t, c, m) : T(0);
+        static_cast<T*>(p.blocked)[(at * u.taps + t) * block + lane] = real ? depthwise_value<T>(u, t, c, m) : T(0);  // fits: an index
       if (!real) continue;
-      static_cast<T*>(p.planar_bias)[m * u.channels + c] = bias_value<T>(u, bias, c * u.multiplier + m);
+      static_cast<T*>(p.planar_bias)[m * u.channels + c] = bias_value<T>(u, bias, c * u.multiplier + m);  // fits: an index
       for (int64_t t = 0; t < u.taps; ++t)
-        static_cast<T*>(p.planar)[(m * u.channels + c) * u.taps + t] = depthwise_value<T>(u, t, c, m);
+        static_cast<T*>(p.planar)[(m * u.channels + c) * u.taps + t] = depthwise_value<T>(u, t, c, m);  // fits: an index
     }
 }
 
@@ -62,16 +62,16 @@ void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t na
   T* y = static_cast<T*>(p.panels);
   for (int64_t first = 0; first < u.filters; first += wide) {
     const int64_t count = std::min(wide, u.filters - first);
-    const int64_t columns = ceil_div(count, narrow) * narrow;
+    const int64_t columns = ceil_div(count, narrow) * narrow;  // fits: at most a panel more
     for (int64_t m = 0; m < u.multiplier; ++m)
       for (int64_t c = 0; c < u.channels; ++c, y += columns) {
-        const int64_t row = (c * u.multiplier + m) * u.filters + first;
+        const int64_t row = (c * u.multiplier + m) * u.filters + first;  // fits: an index
         for (int64_t f = 0; f < columns; ++f)
           y[f] = f < count ? static_cast<T>(element(u.weights.pointwise_kernel, u.weights.dtype, row + f)) : T(0);
       }
   }
   T* bias = static_cast<T*>(p.bias);
-  for (int64_t f = 0; f < ceil_div(u.filters, wide) * wide; ++f)
+  for (int64_t f = 0; f < ceil_div(u.filters, wide) * wide; ++f)  // fits: at most a panel more
     bias[f] = f < u.filters ? bias_value<T>(u, u.weights.bias, f) : T(0);
 }
 
@@ -84,10 +84,12 @@ sepconv_pack* pack(const sepconv_plan& plan, const sepconv_weights& weights) {
   const int64_t narrow = over_pixels ? wide : plan.kernels->lanes;
 
   const int64_t element_bytes = static_cast<int64_t>(sizeof(T));
-  const int64_t padded = checked_mul(ceil_div(u.channels, block_channels<T>) * block_channels<T>, u.multiplier, "multiplier");
-  const int64_t panel_columns = u.multiplies ? ceil_div(u.filters, wide) * wide : 0;
+  const int64_t whole = ceil_div(u.channels, block_channels<T>) * block_channels<T>;  // fits: at most a block more
+  const int64_t padded = checked_mul(whole, u.multiplier, "multiplier");
+  const int64_t panel_columns = u.multiplies ? ceil_div(u.filters, wide) * wide : 0;  // fits: at most a panel more
   const auto room = [&](int64_t count) {  // bytes, in whole cache lines
-    return static_cast<std::size_t>(checked_add(checked_mul(count, element_bytes, "filters"), int64_t{63}, "filters") / 64 * 64);
+    const int64_t size = checked_add(checked_mul(count, element_bytes, "filters"), int64_t{63}, "filters");
+    return static_cast<std::size_t>(size / 64 * 64);  // fits: rounds down
   };
   const std::size_t sizes[] = {
       room(checked_mul(padded, u.taps, "kernel")),  room(padded), room(checked_mul(g.depth, u.taps, "kernel")), room(g.depth),

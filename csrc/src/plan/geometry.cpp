@@ -33,7 +33,8 @@ int64_t output_size(const sepconv_spec& spec, geometry& g, int axis) {
   const int64_t size = g.input[axis + 1];
   const int64_t kernel = g.kernel[axis] = at_least(or_one(spec.kernel[axis]), 1, "kernel");
   const int64_t stride = g.stride[axis] = at_least(or_one(spec.stride[axis]), 1, "stride");
-  const int64_t dilation = g.dilation[axis] = at_least(or_one(spec.dilation[axis]), 1, "dilation");
+  const int64_t asked = at_least(or_one(spec.dilation[axis]), 1, "dilation");
+  const int64_t dilation = g.dilation[axis] = kernel == 1 ? 1 : asked;  // one tap has no neighbour to be away from
   const int64_t reach = checked_add(checked_mul(kernel - 1, dilation, "dilation"), int64_t{1}, "kernel");
   int64_t before = 0, after = 0, outputs = 0;
   if (spec.padding == SEPCONV_SAME && size > 0) {
@@ -53,16 +54,18 @@ int64_t output_size(const sepconv_spec& spec, geometry& g, int axis) {
             ", `kernel` reaches over " + text(reach) + ". Received: stride " + text(stride) + ", dilation " + text(dilation) +
             ", padding " + text(before) + " and " + text(after));
   g.pad_before[axis] = before;
-  // Positions inside the padded input, which kernels form.
-  checked_add(checked_add(checked_mul(outputs, stride, "stride"), reach, "kernel"), size, "input_shape");
+  // Positions inside the padded input, and their distances, which kernels form.
+  const int64_t padded = checked_add(checked_add(size, before, "pad_before"), after, "pad_after");
+  checked_add(checked_add(checked_mul(outputs, stride, "stride"), reach, "kernel"), padded, "input_shape");
   return outputs;
 }
 
 quad contiguous(const quad& shape, int32_t layout, const char* what) {
   const int64_t h = shape[1], w = shape[2], c = shape[3];
-  const int64_t image = checked_mul(checked_mul(h, w, what), c, what);
-  if (layout == SEPCONV_CHANNELS_FIRST) return {image, w, 1, h * w};  // fits: below image, or zero
-  return {image, w * c, c, 1};  // fits: below image, or zero
+  const int64_t plane = checked_mul(h, w, what), row = checked_mul(w, c, what);
+  const int64_t image = checked_mul(plane, c, what);
+  if (layout == SEPCONV_CHANNELS_FIRST) return {image, w, 1, plane};
+  return {image, row, c, 1};
 }
 
 // The distance between the lowest and the highest element must be a sensible number of bytes.
@@ -116,6 +119,7 @@ geometry make_geometry(const sepconv_spec& spec) {
             text(g.multiplier));
   g.image_pixels = checked_mul(g.output[1], g.output[2], "input_shape");
   g.pixels = checked_mul(g.image_pixels, g.batch(), "input_shape");
+  checked_mul(checked_mul(g.pixels, g.filters(), "filters"), int64_t{8}, "filters");  // whatever the strides
 
   const bool strided = spec.layout == SEPCONV_STRIDED;
   g.input_step = contiguous(g.input, spec.layout, "input_shape");

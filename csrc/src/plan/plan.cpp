@@ -19,9 +19,9 @@ sepconv_plan make_plan(const sepconv_spec& spec) {
 
 int64_t pack_key(const sepconv_plan& plan) {
   int64_t key = plan.geometry.op;
-  key = key * 2 + (plan.geometry.dtype == SEPCONV_FLOAT64);
-  key = key * 3 + static_cast<int64_t>(plan.schedule.multiply);
-  return key * 8 + isa_index(*plan.table);
+  key = key * 2 + (plan.geometry.dtype == SEPCONV_FLOAT64);  // fits: digits of a small number, here and below
+  key = key * 3 + static_cast<int64_t>(plan.schedule.multiply);  // fits
+  return key * 8 + isa_index(*plan.table);  // fits
 }
 
 }  // namespace sepconv

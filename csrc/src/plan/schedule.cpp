@@ -17,7 +17,7 @@ int64_t round_up(int64_t a, int64_t b, const char* what) { return checked_mul(ce
 gather_lanes choose_gather(const geometry& g, const kernel_set& k) {
   const bool dense = g.input_step[3] == 1 || g.channels() == 1;
   if (!dense) return gather_lanes::pixels;
-  const bool narrow = 2 * g.channels() <= k.lanes && 2 * g.output[2] > k.lanes;
+  const bool narrow = 2 * g.channels() <= k.lanes && 2 * g.output[2] > k.lanes;  // fits: sizes below 2^60 (make_geometry)
   return narrow ? gather_lanes::pixels : gather_lanes::channels;
 }
 
@@ -25,7 +25,7 @@ gather_lanes choose_gather(const geometry& g, const kernel_set& k) {
 multiply_lanes choose_multiply(const geometry& g, gather_lanes gather) {
   if (!g.multiplies()) return multiply_lanes::none;
   const bool rows_are_dense = g.output_step[2] == 1 && g.filters() > 1;
-  const bool large = g.image_pixels >= 15 * 15;
+  const bool large = g.image_pixels >= 15 * 15;  // fits: constants
   const bool filters_are_dense = g.output_step[3] == 1;
   return gather == gather_lanes::pixels && rows_are_dense && !filters_are_dense && large ? multiply_lanes::pixels
                                                                                         : multiply_lanes::filters;
@@ -63,7 +63,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
   s.threads = choose_threads(g, m.threads);
   const bool over_pixels = s.multiply == multiply_lanes::pixels;
   s.rows = over_pixels ? k.pixels_rows : k.filters_rows;
-  s.columns = (over_pixels ? k.pixels_vectors : k.filters_vectors) * k.lanes;
+  s.columns = (over_pixels ? k.pixels_vectors : k.filters_vectors) * k.lanes;  // fits: constants
   const int64_t quantum = over_pixels ? s.columns : s.rows;  // pixels of a micro-tile
 
   const bool planar = over_pixels || (!g.multiplies() && s.gather == gather_lanes::pixels);
@@ -74,22 +74,24 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
   // most 512 pixels; and about four tiles a thread, as many as threads can share evenly.
   const int64_t row_size = checked_mul(depth, element, "workspace");
   const int64_t fits = std::max<int64_t>(static_cast<int64_t>(m.l2_size) / 2 / row_size, 1);
-  const int64_t least = 4 * quantum;
+  const int64_t least = 4 * quantum;  // fits: constants
+  const int64_t threads = s.threads;
   int64_t pixels = std::clamp<int64_t>(fits, quantum, 512);
-  if (s.threads > 1) pixels = std::min(pixels, std::max(least, ceil_div(g.pixels, 4 * s.threads)));
-  pixels = std::min(std::max<int64_t>(pixels / quantum, 1) * quantum, std::max<int64_t>(g.pixels, 1));
+  if (threads > 1) pixels = std::min(pixels, std::max(least, ceil_div(g.pixels, 4 * threads)));  // fits: threads has 32 bits
+  pixels = std::min(std::max<int64_t>(pixels / quantum, 1) * quantum, std::max<int64_t>(g.pixels, 1));  // fits: at most 512 or quantum
   s.tiles = ceil_div(g.pixels, pixels);
 
   // With few pixels for the threads, they share the filters instead, and the patch matrix.
   const int64_t panels = s.multiply == multiply_lanes::filters ? ceil_div(g.filters(), s.columns) : 0;
-  s.threads_split = s.threads > 1 && g.pixels < 2 * least * s.threads && panels >= 2 * s.threads ? split::filters : split::pixels;
+  const bool few = threads > 1 && g.pixels < 2 * least * threads && panels >= 2 * threads;  // fits: threads has 32 bits
+  s.threads_split = few ? split::filters : split::pixels;
   if (s.threads_split == split::filters) {
-    const int64_t most = std::max<int64_t>(fits * s.threads, quantum);
+    const int64_t most = std::max<int64_t>(fits * threads, quantum);  // fits: pixels in L2, times 32 bits
     pixels = std::min<int64_t>(g.pixels, std::min<int64_t>(most, 512));
     s.tiles = ceil_div(g.pixels, pixels);
   } else if (s.tiles > 1) {
-    const int64_t even = s.tiles < 8 * s.threads ? round_up(s.tiles, s.threads, "tiles") : s.tiles;
-    pixels = std::min(pixels, ceil_div(ceil_div(g.pixels, even), quantum) * quantum);
+    const int64_t even = s.tiles < 8 * threads ? round_up(s.tiles, threads, "tiles") : s.tiles;  // fits: threads has 32 bits
+    pixels = std::min(pixels, ceil_div(ceil_div(g.pixels, even), quantum) * quantum);  // fits: below pixels + quantum
     s.tiles = ceil_div(g.pixels, pixels);
   }
   s.tile_pixels = pixels;
@@ -98,12 +100,12 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
 
   if (!s.direct) s.scratch_size = aligned(checked_mul(s.pitch, row_size, "workspace"));
   if (s.gather == gather_lanes::pixels) {
-    const int64_t rows = std::min(g.output[1], ceil_div(pixels - 1, g.output[2]) + 1);
+    const int64_t rows = pixels < g.output[2] ? 1 : std::min(g.output[1], ceil_div(pixels - 1, g.output[2]) + 1);  // see gather()
     const plane_layout planes = make_planes(g, rows, std::min(g.output[2], pixels));
     const int64_t area = checked_mul(planes.rows, planes.pitch, "workspace");
     s.planes_size = aligned(checked_mul(checked_mul(planes.row_planes, planes.column_planes, "workspace"),
                                         checked_mul(area, element, "workspace"), "workspace"));
-    s.short_rows = rows > 1 && g.output[2] < 8 * k.lanes;
+    s.short_rows = rows > 1 && g.output[2] < 8 * k.lanes;  // fits: constants
     if (s.short_rows) s.wide_size = aligned(checked_mul(checked_mul(rows, planes.pitch, "workspace"), element, "workspace"));
     if (!planar)
       s.block_size = aligned(checked_mul(checked_mul(std::min(g.channels(), block), g.multiplier, "workspace"),

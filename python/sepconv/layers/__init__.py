@@ -58,7 +58,7 @@ def serialize(layer: Layer) -> dict[str, Any]:
         "registered_name": None if known else type(layer).__name__,
     }
     build_config = layer.get_build_config()
-    if build_config is not None:
+    if build_config is not None and layer.weights:  # Keras has no shape for a layer without weights
         config["build_config"] = build_config
     return config
 

@@ -10,10 +10,12 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from ..layers.base import Layer
     from ..models import Sequential
 
-    Saveable = Layer | Sequential
+    Saveable: TypeAlias = Layer | Sequential
 
 __all__ = ["load_weights", "save_weights"]
 

@@ -70,7 +70,7 @@ def _opaque(array: np.ndarray) -> np.ndarray:
 
 
 def _is_bfloat16(dtype: np.dtype) -> bool:
-    return dtype.name == "bfloat16"
+    return str(dtype.name) == "bfloat16"
 
 
 def _check_size(path: str, size: int, wanted: list[tuple[str, np.ndarray]]) -> None:
@@ -90,7 +90,7 @@ def _entries(path: str, archive: zipfile.ZipFile, wanted: list[tuple[str, np.nda
             raise ValueError(f"{path!r} has the entry {name!r} more than once.")
     for name in sorted(expected.difference(found)):
         raise ValueError(f"{path!r} lacks the entry {name!r}. Received: {found}")
-    return dict(zip(found, archive.infolist()))
+    return dict(zip(found, archive.infolist(), strict=True))
 
 
 def _read(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, like: np.ndarray) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""One file a library: how it computes a case at its best."""

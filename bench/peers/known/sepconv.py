@@ -1,0 +1,70 @@
+"""sepconv from Python: a layer called without and with `out=`. Where something stands between the halves, which no layer of Keras
+has, the function of `sepconv.ops`, which packs its weights at every call."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import sepconv
+
+from ..cases import Case
+from ..peer import Candidate, Data, Peer
+
+
+def _activation(name: str) -> Any:
+    if name == "threshold":
+        return partial(sepconv.activations.threshold, threshold=0.0, default_value=0.0)
+    return partial(sepconv.activations.gelu, approximate=True) if name == "gelu_tanh" else name
+
+
+def _call(case: Case, data: Data) -> Any:
+    """A function of `out` and `num_threads`."""
+    x = data["x"]
+    common = {"strides": case.strides, "padding": case.padding, "data_format": case.layout, "dilation_rate": case.dilation}
+    last = {"use_bias": case.bias, "activation": _activation(case.activation), "dtype": case.dtype}
+    weights = [data[name] for stage in case.stages for name in (stage.weights, stage.bias) if name]
+    if case.op == "depthwise":
+        layer: Any = sepconv.DepthwiseConv2D(case.kernel, depth_multiplier=case.multiplier, **common, **last)
+    elif case.op == "separable" and case.stages[0].bias is None and case.depthwise_activation == "linear":
+        layer = sepconv.SeparableConv2D(case.filters, case.kernel, depth_multiplier=case.multiplier, **common, **last)
+        weights[1] = weights[1][None, None]
+    else:
+        return _function(case, data, common)
+    layer.build(x.shape)
+    layer.set_weights(weights)
+    return lambda **options: layer(x, **options)
+
+
+def _function(case: Case, data: Data, common: dict[str, Any]) -> Any:
+    pointwise = data["pointwise_kernel"][None, None]
+    last = {"bias": data.get("bias"), "activation": _activation(case.activation)}
+    if case.op == "pointwise":
+        some = {key: common[key] for key in ("strides", "data_format")}
+        return lambda **options: sepconv.ops.pointwise_conv(data["x"], pointwise, **some, **last, **options)
+    middle = {"depthwise_bias": data.get("depthwise_bias"), "depthwise_activation": _activation(case.depthwise_activation)}
+    arrays = (data["x"], data["depthwise_kernel"], pointwise)
+    return lambda **options: sepconv.ops.separable_conv(*arrays, **common, **middle, **last, **options)
+
+
+class Fresh(Peer):
+    """`layer(x)`: every call returns a new array."""
+
+    def version(self) -> str:
+        return f"sepconv {sepconv.__version__}"
+
+    def prepare(self, case: Case, data: Data) -> dict[str, Candidate]:
+        call = _call(case, data)
+        return {"": Candidate(lambda: call(num_threads=self.threads), np.asarray)}
+
+
+class Into(Fresh):
+    """`layer(x, out=y)`."""
+
+    def prepare(self, case: Case, data: Data) -> dict[str, Candidate]:
+        call = _call(case, data)
+        memory = np.zeros(int(np.prod(case.output_shape)) + 16, case.dtype)
+        start = (-memory.ctypes.data % 64) // memory.itemsize
+        out = memory[start : start + memory.size - 16].reshape(case.output_shape)
+        return {"out": Candidate(lambda: call(out=out, num_threads=self.threads), np.asarray)}

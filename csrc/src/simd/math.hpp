@@ -1,0 +1,201 @@
+// The functions that activations are made of, written once over vec<T>. Their bits are the same on every instruction set: nothing
+// but the four operations, multiply-add, comparisons and integers; no C library, no estimates.
+//
+// Polynomials are minimax, found by the exchange algorithm in long arithmetic, their coefficients then rounded to T; lowest power
+// first.
+#pragma once
+
+#include "simd/simd.hpp"
+
+namespace sepconv {
+namespace SEPCONV_ISA {
+
+template <class T>
+struct math_constants;
+
+template <>
+struct math_constants<float> {
+  static constexpr int mantissa = 23, bias = 127;
+  static constexpr float integer = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which the low bits then hold
+  static constexpr float log2_e = 1.442695041f, ln2 = 0.6931472f, ln2_rest = -1.9046542e-9f;
+  static constexpr float least_exp = -112.0f, most_exp = 89.0f;  // below and above, x * e^x is 0 and e^x is infinite
+  static constexpr float most_tanh = 10.0f;                      // tanh is 1 from here
+  static constexpr float most_tail = 14.5f;                      // a * P(Z > a) is 0 from here
+
+  // (e^x - 1 - x) / x^2 on [-ln(2)/2, ln(2)/2], error below 1.4e-9
+  static constexpr float exp[] = {5.0e-1f, 1.6666667e-1f, 4.1666463e-2f, 8.333286e-3f, 1.3933732e-3f, 1.9907707e-4f};
+
+  // (log(1 + x) - x) / x^2 on [0, 1], error below 3.6e-9
+  static constexpr float log1p[] = {-5.0e-1f,      3.3333257e-1f, -2.4997269e-1f, 1.9961867e-1f,  -1.639142e-1f,
+                                    1.3108626e-1f, -9.266251e-2f, 5.0557066e-2f,  -1.7846027e-2f, 2.9480539e-3f};
+
+  // (a + tail_shift) * e^(a^2 / 2) * P(Z > a) in t = (a - tail_shift) / (a + tail_shift), a in [0, 15], relative error below 1e-9
+  static constexpr float tail_shift = 3.0f;
+  static constexpr float tail[] = {7.290837e-1f,  -5.09332e-1f,   2.300177e-1f,   -4.7262687e-2f, -1.0462513e-2f, 6.9693113e-3f,
+                                   1.0247539e-3f, -1.0325736e-3f, -2.4473004e-4f, 1.313303e-4f,   5.448913e-5f};
+};
+
+template <>
+struct math_constants<double> {
+  static constexpr int mantissa = 52, bias = 1023;
+  static constexpr double integer = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double log2_e = 1.4426950408889634, ln2 = 0.6931471805599453, ln2_rest = 2.3190468138462996e-17;
+  static constexpr double least_exp = -753.0, most_exp = 710.0;
+  static constexpr double most_tanh = 20.0;
+  static constexpr double most_tail = 38.7;
+
+  // error below 1.4e-18
+  static constexpr double exp[] = {0.5,
+                                   0.1666666666666667,
+                                   0.041666666666666685,
+                                   0.008333333333326082,
+                                   0.001388888888887429,
+                                   0.00019841269875003773,
+                                   2.4801587347591545e-5,
+                                   2.7557255168352456e-6,
+                                   2.7557252672159105e-7,
+                                   2.5105313336916906e-8,
+                                   2.0921669819335872e-9};
+
+  // error below 1.2e-18
+  static constexpr double log1p[] = {
+      -0.5,
+      0.33333333333333215,
+      -0.24999999999980033,
+      0.1999999999867402,
+      -0.16666666619912238,
+      0.14285713272677875,
+      -0.1249998527440567,
+      0.1111095892526194,
+      -0.09998835244936817,
+      0.09084107375194016,
+      -0.08302335808696305,
+      0.07580106946388647,
+      -0.06815661159204561,
+      0.05888455504999677,
+      -0.047225342717016824,
+      0.03375828083034265,
+      -0.02059648824114885,
+      0.01024321623646115,
+      -0.003936674722655756,
+      0.0010872043399795376,
+      -0.00019085932258025183,
+      1.593166262601983e-5};
+
+  // a in [0, 39], relative error below 2.2e-19
+  static constexpr double tail_shift = 5.0;
+  static constexpr double tail[] = {
+      0.769193049750063,
+      -0.6653825028900568,
+      0.4953056159699761,
+      -0.3135331566712878,
+      0.1650203661704071,
+      -0.06911863870686637,
+      0.020795066799265162,
+      -0.002993376762048703,
+      -0.0007978693894086611,
+      0.0005448989942709572,
+      -5.937580613511526e-5,
+      -4.9762463769336176e-5,
+      1.668163214003535e-5,
+      3.979828475635827e-6,
+      -2.7706929368059504e-6,
+      -3.346183690068775e-7,
+      4.362299439558468e-7,
+      4.0224692893803485e-8,
+      -7.005590846271414e-8,
+      -8.573806773733484e-9,
+      1.0731390177302577e-8,
+      2.211607997647622e-9,
+      -1.1394242387525776e-9,
+      -3.7347045713771467e-10};
+};
+
+template <class T, int N>
+SEPCONV_INLINE vec<T> polynomial(vec<T> x, const T (&c)[N]) {
+  vec<T> sum = broadcast(c[N - 1]);
+  unroll<N - 1>::run([&](auto i) { sum = fma(sum, x, broadcast(c[N - 2 - decltype(i)::value])); });
+  return sum;
+}
+
+template <class T>
+SEPCONV_INLINE vec<T> absolute(vec<T> x) {
+  return from_bits<T>(bits<T>(x) & ~bits<T>(broadcast(-T(0))));
+}
+
+// |x| with the sign of `sign`
+template <class T>
+SEPCONV_INLINE vec<T> with_sign(vec<T> x, vec<T> sign) {
+  const ivec<T> top = bits<T>(broadcast(-T(0)));
+  return from_bits<T>((bits<T>(x) & ~top) | (bits<T>(sign) & top));
+}
+
+// e^x = (1 + fraction) * scale * rest. Two powers of two, each half of the exponent: the first product is never subnormal, so
+// that a subnormal result is rounded once, at the end, and factors can come between.
+template <class T>
+struct power {
+  vec<T> fraction, scale, rest;
+
+  SEPCONV_INLINE vec<T> scaled() const { return fma(fraction, scale, scale); }
+  SEPCONV_INLINE vec<T> value() const { return scaled() * rest; }
+};
+
+// e^(x + low), |low| tiny. x is taken as least_exp or most_exp where it lies outside.
+template <class T>
+SEPCONV_INLINE power<T> split_exp(vec<T> x, vec<T> low = vec<T>{}) {
+  using c = math_constants<T>;
+  x = clamp<T>(x, broadcast(c::least_exp), broadcast(c::most_exp));
+  const vec<T> integer = broadcast(c::integer);
+  const vec<T> shifted = fma(x, broadcast(c::log2_e), integer);
+  const vec<T> n = shifted - integer;
+  const vec<T> r = fma(n, broadcast(-c::ln2), x) + fma(n, broadcast(-c::ln2_rest), low);  // the first is exact
+  const vec<T> fraction = fma(r * r, polynomial<T>(r, c::exp), r);
+  const uvec<T> exponent = reinterpret_cast<uvec<T>>(bits<T>(shifted) - bits<T>(integer)) + 2 * c::bias;  // biased twice
+  const uvec<T> half = exponent >> 1;
+  return {fraction, reinterpret_cast<vec<T>>(half << c::mantissa), reinterpret_cast<vec<T>>((exponent - half) << c::mantissa)};
+}
+
+template <class T>
+SEPCONV_INLINE vec<T> exp(vec<T> x) {
+  return split_exp<T>(x).value();
+}
+
+template <class T>
+SEPCONV_INLINE vec<T> expm1(vec<T> x) {
+  const power<T> e = split_exp<T>(x);
+  const ivec<T> one = bits<T>(broadcast(T(1)));
+  const vec<T> inverse = from_bits<T>(one + (one - bits<T>(e.rest)));  // 1 / rest
+  return fma(e.fraction, e.scale, e.scale - inverse) * e.rest;
+}
+
+// log(1 + x), x in [0, 1]
+template <class T>
+SEPCONV_INLINE vec<T> log1p(vec<T> x) {
+  return fma(x, x * polynomial<T>(x, math_constants<T>::log1p), x);
+}
+
+template <class T>
+SEPCONV_INLINE vec<T> tanh(vec<T> x) {
+  const vec<T> a = at_most(absolute<T>(x), broadcast(math_constants<T>::most_tanh));
+  const vec<T> e = expm1<T>(a + a);
+  return with_sign<T>(e / (e + T(2)), x);
+}
+
+// a * P(Z > a), Z standard normal; a >= 0
+template <class T>
+SEPCONV_INLINE vec<T> normal_tail(vec<T> a) {
+  using c = math_constants<T>;
+  a = at_most(a, broadcast(c::most_tail));
+  const vec<T> square = a * a;
+  const vec<T> low = fma(a, a, -square);  // or its rounding, times square, would be the result's error
+  const power<T> e = split_exp<T>(square * T(-0.5), low * T(-0.5));
+  const vec<T> shift = broadcast(c::tail_shift), one = broadcast(T(1));
+  const vec<T> sum = a + shift, sum_low = a - (sum - shift);
+  const vec<T> s = one / sum;
+  const vec<T> s_low = s * fma(-s, sum_low, fma(-s, sum, one));  // s + s_low is 1 / (a + shift) in twice the precision
+  const vec<T> t = fma(s_low, shift * T(-2), fma(s, shift * T(-2), one));
+  return a * (e.scaled() * ((s + s_low) * polynomial<T>(t, c::tail))) * e.rest;
+}
+
+}  // namespace SEPCONV_ISA
+}  // namespace sepconv

@@ -1,0 +1,61 @@
+from typing import Any
+
+import numpy as np
+
+_Form = tuple[str, tuple[float, ...]]
+_Quad = tuple[int, ...]
+_Pair = tuple[int, ...]
+
+__version__: str
+
+def activate(array: np.ndarray, kind: str, params: tuple[float, ...] = ()) -> None: ...
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray: ...
+def config() -> dict[str, Any]: ...
+def default_threads() -> int: ...
+def isas() -> list[str]: ...
+def fma_peak(num_threads: int) -> float: ...
+
+class Pack: ...
+
+class Plan:
+    def __init__(
+        self,
+        op: str,
+        dtype: str,
+        input_shape: _Quad,
+        input_strides: _Quad,
+        kernel: _Pair,
+        strides: _Pair,
+        dilation: _Pair,
+        padding: tuple[_Pair, ...],
+        multiplier: int,
+        filters: int,
+        output_strides: _Quad,
+        activation: _Form = ("linear", ()),
+        depthwise_activation: _Form = ("linear", ()),
+        num_threads: int = 0,
+        isa: str = "",
+    ) -> None: ...
+    @property
+    def output_shape(self) -> tuple[int, int, int, int]: ...
+    @property
+    def pack_key(self) -> int: ...
+    @property
+    def flops(self) -> float: ...
+    def describe(self) -> dict[str, Any]: ...
+    def pack(
+        self,
+        depthwise_kernel: np.ndarray | None,
+        depthwise_bias: np.ndarray | None,
+        pointwise_kernel: np.ndarray | None,
+        bias: np.ndarray | None,
+    ) -> Pack: ...
+    def run(self, pack: Pack, input: np.ndarray, output: np.ndarray) -> None: ...
+    def reference(
+        self,
+        input: np.ndarray,
+        depthwise_kernel: np.ndarray | None,
+        depthwise_bias: np.ndarray | None,
+        pointwise_kernel: np.ndarray | None,
+        bias: np.ndarray | None,
+    ) -> np.ndarray: ...

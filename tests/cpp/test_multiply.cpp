@@ -1,0 +1,160 @@
+// Every micro-kernel of the table against one multiply-add chain an output, to the bit.
+#include "kernel_support.hpp"
+
+using namespace test;
+using sepconv::multiply_args;
+using sepconv::multiply_fn;
+
+namespace {
+
+struct problem {
+  int rows, vectors;
+  int64_t passes, channels;
+  double lo, hi;
+  flush side;
+};
+
+// The broadcast operand in blocks [pass][block][pixel][channel of the block], panels [k][column].
+template <class T>
+void check_filters(const kernel_set& k, const problem& p, generator& r) {
+  constexpr int64_t block = block_channels<T>;
+  const int64_t columns = p.vectors * k.lanes, blocks = (p.channels + block - 1) / block;
+  const int64_t pitch = p.rows + 2, last = p.channels - (blocks - 1) * block;
+  // The last block ends with the last row's last value: what is behind is nobody's to read.
+  guarded a(bytes_of((p.passes * blocks - 1) * pitch * block + (p.rows - 1) * block + last, sizeof(T)), p.side);
+  guarded b(bytes_of(p.passes * p.channels * columns, sizeof(T)), p.side), bias(bytes_of(columns, sizeof(T)), p.side);
+  const int64_t output_row = columns + 3;
+  guarded y(bytes_of((p.rows - 1) * output_row + columns, sizeof(T)), p.side);
+  for (guarded* g : {&a, &b, &bias}) fill_normal(*g, dtype_of<T>, r);
+
+  multiply_args args = {};
+  args.broadcast = a.get();
+  args.lanes = b.get();
+  args.bias = bias.get();
+  args.block_step = pitch * block;
+  args.passes = p.passes;
+  args.blocks = blocks;
+  args.last_block = last;
+  args.lo = p.lo;
+  args.hi = p.hi;
+  args.output = y.get();
+  args.output_row = output_row;
+  k.filters[p.rows][p.vectors](&args);
+
+  EXPECT_TRUE(y.intact());
+  for (int64_t row = 0; row < p.rows; ++row)
+    for (int64_t column = 0; column < columns; ++column) {
+      T sum = 0;
+      for (int64_t pass = 0; pass < p.passes; ++pass)
+        for (int64_t c = 0; c < p.channels; ++c)
+          sum = std::fma(a.as<T>()[((pass * blocks + c / block) * pitch + row) * block + c % block],
+                         b.as<T>()[(pass * p.channels + c) * columns + column], sum);
+      const T wanted = clamped<T>(sum + bias.as<T>()[column], p.lo, p.hi);
+      ASSERT_TRUE(same(y.as<T>()[row * output_row + column], wanted)) << "row " << row << ", column " << column;
+    }
+  for (int64_t row = 0; row + 1 < p.rows; ++row)  // between rows
+    for (int64_t i = 0; i < 3 * static_cast<int64_t>(sizeof(T)); ++i)
+      ASSERT_EQ(reinterpret_cast<unsigned char*>(y.as<T>() + row * output_row + columns)[i], guarded::pattern);
+}
+
+// The broadcast operand in panels [k][row] of the largest micro-tile, the lane operand [k][pixel].
+template <class T>
+void check_pixels(const kernel_set& k, const problem& p, generator& r) {
+  const int64_t columns = p.vectors * k.lanes, step = columns + 5;
+  guarded a(bytes_of((p.channels - 1) * k.pixels_rows + p.rows, sizeof(T)), p.side);
+  guarded b(bytes_of((p.channels - 1) * step + columns, sizeof(T)), p.side), bias(bytes_of(p.rows, sizeof(T)), p.side);
+  const int64_t output_row = columns + 1;
+  guarded y(bytes_of((p.rows - 1) * output_row + columns, sizeof(T)), p.side);
+  for (guarded* g : {&a, &b, &bias}) fill_normal(*g, dtype_of<T>, r);
+
+  multiply_args args = {};
+  args.broadcast = a.get();
+  args.lanes = b.get();
+  args.bias = bias.get();
+  args.lane_step = step;
+  args.passes = 1;
+  args.blocks = 1;
+  args.last_block = p.channels;
+  args.lo = p.lo;
+  args.hi = p.hi;
+  args.output = y.get();
+  args.output_row = output_row;
+  k.pixels[p.rows][p.vectors](&args);
+
+  EXPECT_TRUE(y.intact());
+  for (int64_t row = 0; row < p.rows; ++row)
+    for (int64_t column = 0; column < columns; ++column) {
+      T sum = 0;
+      for (int64_t c = 0; c < p.channels; ++c)
+        sum = std::fma(a.as<T>()[c * k.pixels_rows + row], b.as<T>()[c * step + column], sum);
+      const T wanted = clamped<T>(sum + bias.as<T>()[row], p.lo, p.hi);
+      ASSERT_TRUE(same(y.as<T>()[row * output_row + column], wanted)) << "row " << row << ", column " << column;
+    }
+}
+
+// All rows of the table that are there, with every tail of a block of k.
+template <class T, class Check>
+int64_t sweep(const kernel_set& k, const multiply_fn (&table)[sepconv::max_rows + 1][sepconv::max_vectors + 1], int64_t most_passes,
+              Check&& check) {
+  constexpr int64_t block = block_channels<T>;
+  static constexpr double clamps[][2] = {{-infinity, infinity}, {0, infinity}, {0, 6}, {-1, 1}};
+  generator r(17);
+  int64_t done = 0;
+  for (int rows = 1; rows <= sepconv::max_rows; ++rows)
+    for (int vectors = 1; vectors <= sepconv::max_vectors; ++vectors) {
+      if (!table[rows][vectors]) continue;
+      for (int64_t channels = 1; channels <= 2 * block + 1; channels += r.one_in(2) ? 1 : 3) {
+        const auto& clamp = clamps[channels % 4];
+        check(k, problem{rows, vectors, 1 + channels % most_passes, channels, clamp[0], clamp[1], channels % 2 ? flush::back : flush::front},
+              r);
+        ++done;
+        if (testing::Test::HasFailure()) {
+          ADD_FAILURE() << rows << " rows, " << vectors << " vectors, " << channels << " channels";
+          return done;
+        }
+      }
+    }
+  return done;
+}
+
+}  // namespace
+
+TEST(multiply, lanes_over_filters) {
+  for_each_sum_type([](const kernel_set& k, auto type) {
+    using T = decltype(type);
+    EXPECT_GT(sweep<T>(k, k.filters, 3, check_filters<T>), 0);
+  });
+}
+
+TEST(multiply, lanes_over_pixels) {
+  for_each_sum_type([](const kernel_set& k, auto type) {
+    using T = decltype(type);
+    EXPECT_GT(sweep<T>(k, k.pixels, 1, check_pixels<T>), 0);
+  });
+}
+
+// Every tail that a schedule can ask for has its kernel.
+TEST(multiply, table_has_every_smaller_tile) {
+  for_each_set([](const kernel_set& k, int32_t dtype) {
+    EXPECT_EQ(k.lanes % 2, 0);
+    EXPECT_LE(k.filters_rows, sepconv::max_rows);
+    EXPECT_LE(k.pixels_rows, sepconv::max_rows);
+    EXPECT_LE(std::max(k.filters_vectors, k.pixels_vectors), sepconv::max_vectors);
+    for (int rows = 1; rows <= k.filters_rows; ++rows)
+      for (int vectors = 1; vectors <= k.filters_vectors; ++vectors) EXPECT_NE(k.filters[rows][vectors], nullptr);
+    for (int rows = 1; rows <= k.pixels_rows; ++rows)
+      for (int vectors = 1; vectors <= k.pixels_vectors; ++vectors) EXPECT_NE(k.pixels[rows][vectors], nullptr);
+    for (const void* p : {reinterpret_cast<const void*>(k.filter_channels), reinterpret_cast<const void*>(k.filter_line),
+                          reinterpret_cast<const void*>(k.copy_line), reinterpret_cast<const void*>(k.store_tile),
+                          reinterpret_cast<const void*>(k.move_tile), reinterpret_cast<const void*>(k.activate)})
+      EXPECT_NE(p, nullptr) << dtype;
+  });
+}
+
+TEST(multiply, fma_loop_counts_what_it_does) {
+  for (const std::string& isa : isas()) {
+    const auto loop = sepconv::find_isa(isa.c_str()).fma_loop;
+    EXPECT_GT(loop(1000), 0);
+    EXPECT_EQ(loop(4000), 4 * loop(1000));
+  }
+}

@@ -1,0 +1,134 @@
+// The schedule is a pure function; what must hold for any geometry, micro-tile, cache and number of threads.
+#include "plan/schedule.hpp"
+
+#include "cases.hpp"
+#include "kernels/kernel_types.hpp"
+#include "plan/planes.hpp"
+
+using namespace test;
+using sepconv::gather_lanes;
+using sepconv::machine;
+using sepconv::multiply_lanes;
+using sepconv::schedule;
+using sepconv::split;
+
+namespace {
+
+const sepconv::kernel_set& kernels_of(const std::string& isa, int32_t dtype) { return *sepconv::find_isa(isa.c_str()).sets[dtype]; }
+
+void check(const sepconv::geometry& g, const schedule& s, const sepconv::kernel_set& k, const machine& m) {
+  const int64_t element = static_cast<int64_t>(sepconv::sum_size(g.dtype));
+  // Tiles cover every pixel once.
+  EXPECT_GE(s.tile_pixels, 1);
+  EXPECT_EQ(s.tiles, (g.pixels + s.tile_pixels - 1) / s.tile_pixels);
+  EXPECT_GE(s.pitch, s.tile_pixels);
+  EXPECT_GE(s.threads, 1);
+  EXPECT_LE(s.threads, m.threads);
+  // The micro-tile is one that the kernels have.
+  if (s.multiply == multiply_lanes::filters) {
+    EXPECT_NE(k.filters[s.rows][s.columns / k.lanes], nullptr);
+  } else if (s.multiply == multiply_lanes::pixels) {
+    EXPECT_NE(k.pixels[s.rows][s.columns / k.lanes], nullptr);
+    EXPECT_EQ(s.pitch % s.columns, 0);  // whole vectors are read from planar scratch
+    EXPECT_EQ(s.gather, gather_lanes::pixels);
+  }
+  EXPECT_EQ(s.multiply == multiply_lanes::none, g.op == SEPCONV_DEPTHWISE);
+  EXPECT_EQ(s.channel_group % (64 / element), 0);
+  // Lanes over channels read neighbours.
+  if (s.gather == gather_lanes::channels) {
+    EXPECT_TRUE(g.input_step[3] == 1 || g.channels() == 1);
+  }
+  // Straight to the output only where nothing is left to do.
+  if (s.direct) {
+    EXPECT_EQ(s.multiply, multiply_lanes::none);
+    EXPECT_EQ(sepconv::sum_size(g.dtype), sepconv::element_size(g.dtype));
+    EXPECT_EQ(s.scratch_size, 0u);
+  }
+  if (s.threads_split == split::filters) {
+    EXPECT_GT(s.threads, 1);
+  }
+  // Parts of the workspace keep 64-byte alignment, and hold what is put there.
+  for (std::size_t size : {s.shared_size, s.worker_size, s.scratch_size, s.planes_size, s.wide_size, s.block_size, s.tile_size, s.offsets_size})
+    EXPECT_EQ(size % 64, 0u);
+  const std::size_t parts = s.planes_size + s.wide_size + s.block_size + s.tile_size + s.offsets_size;
+  EXPECT_EQ(s.shared_size + s.worker_size, parts + s.scratch_size);
+  EXPECT_EQ(sepconv::workspace_size(s), s.shared_size + s.worker_size * static_cast<std::size_t>(s.threads));
+  if (!s.direct) {
+    EXPECT_GE(s.scratch_size, static_cast<std::size_t>(s.pitch * g.depth * element));
+  }
+  if (g.multiplies()) {
+    EXPECT_GE(s.tile_size, static_cast<std::size_t>(s.rows * s.columns * element));
+  }
+  if (s.gather == gather_lanes::pixels) {
+    EXPECT_GE(s.offsets_size, static_cast<std::size_t>(g.taps * 8));
+    // Whatever piece of an image a tile can be, its phase planes fit: all rows that it touches, or part of one.
+    const int64_t width = g.output[2], rows = s.tile_pixels < width ? 1 : std::min(g.output[1], (s.tile_pixels + width - 2) / width + 1);
+    const sepconv::plane_layout planes = sepconv::make_planes(g, rows, std::min(width, s.tile_pixels));
+    EXPECT_GE(s.planes_size, static_cast<std::size_t>(planes.elements() * element));
+  }
+  // Half of L2 for scratch, unless the least that a micro-tile takes is more; threads that split filters pool theirs.
+  if (s.threads_split == split::pixels && !s.direct) {
+    const int64_t block = 64 / element, lanes = std::max<int64_t>(s.columns, s.rows);
+    const int64_t row = ((g.channels() + block - 1) / block * block) * g.multiplier * element;
+    EXPECT_LE(static_cast<int64_t>(s.scratch_size), std::max<int64_t>(static_cast<int64_t>(m.l2_size) / 2, 0) + (2 * lanes + 64) * row);
+  }
+}
+
+}  // namespace
+
+TEST(schedule, holds_for_any_geometry_kernels_caches_and_threads) {
+  generator r(43);
+  const int64_t cases = sample(20000);
+  bool seen[2][3][2] = {};
+  for (int64_t i = 0; i < cases && !HasFailure(); ++i) {
+    sepconv_spec spec = draw_case(i, 43);
+    if (r.one_in(2)) spec.input_shape[1] = r.between(spec.input_shape[1], 300);
+    if (r.one_in(2)) spec.input_shape[2] = r.between(spec.input_shape[2], 300);
+    if (r.one_in(4)) spec.input_shape[3] = r.between(1, 3000);
+    if (r.one_in(2)) spec.filters = r.between(1, 2000);
+    if (spec.layout == SEPCONV_STRIDED) {
+      spec.layout = SEPCONV_CHANNELS_LAST;
+      const quad out = output_shape(spec);
+      spec.layout = SEPCONV_STRIDED;
+      draw_strides(r, spec.input_shape, spec.input_strides);
+      draw_strides(r, out.data(), spec.output_strides);
+    }
+    const std::string& isa = isas()[static_cast<std::size_t>(r.between(0, static_cast<int64_t>(isas().size()) - 1))];
+    const machine m = {static_cast<std::size_t>(r.between(16, 128)) << 10, static_cast<std::size_t>(r.between(256, 4096)) << 10,
+                       static_cast<int32_t>(r.between(1, 64))};
+    const sepconv::geometry g = sepconv::make_geometry(spec);
+    const sepconv::kernel_set& k = kernels_of(isa, spec.dtype);
+    const schedule s = sepconv::make_schedule(g, k, m);
+    check(g, s, k, m);
+    if (HasFailure()) ADD_FAILURE() << isa << ' ' << describe(spec) << ", L2 " << m.l2_size << ", " << m.threads << " threads";
+    const schedule again = sepconv::make_schedule(g, k, m);
+    EXPECT_EQ(sepconv::workspace_size(again), sepconv::workspace_size(s));
+    EXPECT_EQ(again.tile_pixels, s.tile_pixels);
+    seen[static_cast<int>(s.gather)][static_cast<int>(s.multiply)][static_cast<int>(s.threads_split)] = true;
+  }
+  // The cases reach every role.
+  EXPECT_TRUE(seen[0][0][0] && seen[1][0][0]) << "depthwise";
+  EXPECT_TRUE(seen[0][1][0] && seen[1][1][0]) << "lanes over filters";
+  EXPECT_TRUE(seen[0][1][1]) << "threads split filters";
+}
+
+TEST(schedule, small_problems_stay_on_one_thread) {
+  const sepconv_spec spec = spec_of(SEPCONV_SEPARABLE, {1, 8, 8, 16}, 16);
+  const sepconv::kernel_set& k = kernels_of(isas()[0], SEPCONV_FLOAT32);
+  EXPECT_EQ(sepconv::make_schedule(sepconv::make_geometry(spec), k, {32 << 10, 1 << 20, 64}).threads, 1);
+}
+
+TEST(schedule, large_images_in_channels_first_keep_lanes_over_pixels) {
+  sepconv_spec spec = spec_of(SEPCONV_SEPARABLE, {1, 56, 56, 64}, 64);
+  spec.layout = SEPCONV_CHANNELS_FIRST;
+  const sepconv::kernel_set& k = kernels_of(isas()[0], SEPCONV_FLOAT32);
+  const schedule s = sepconv::make_schedule(sepconv::make_geometry(spec), k, {32 << 10, 1 << 20, 1});
+  EXPECT_EQ(s.gather, gather_lanes::pixels);
+  EXPECT_EQ(s.multiply, multiply_lanes::pixels);
+}
+
+TEST(schedule, empty_batch) {
+  const sepconv_spec spec = spec_of(SEPCONV_SEPARABLE, {0, 8, 8, 16}, 16);
+  const sepconv::kernel_set& k = kernels_of(isas()[0], SEPCONV_FLOAT32);
+  EXPECT_EQ(sepconv::make_schedule(sepconv::make_geometry(spec), k, {32 << 10, 1 << 20, 4}).tiles, 0);
+}

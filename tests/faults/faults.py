@@ -1,0 +1,164 @@
+"""Twenty ways to break the library, each a text that is replaced by another, and the tests that must notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`old` stands exactly once in `file`. `tests` are files of tests/python (with .py) or programs of tests/cpp, quickest first."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: list[str]
+
+
+FAULTS = [
+    # Kernels.
+    Fault(
+        "lane_off_by_one",
+        "csrc/src/kernels/filter_channels.hpp",
+        "Body::template run<S, T, Pixels, false>(x + c, step",
+        "Body::template run<S, T, Pixels, false>(x + c - 1, step",
+        ["test_filter_channels"],
+    ),
+    Fault(
+        "lost_tail",
+        "csrc/src/kernels/filter_line.hpp",
+        "for (; at < g.count; at += lanes<T>)",
+        "for (; at + lanes<T> <= g.count; at += lanes<T>)",
+        ["test_filter_line"],
+    ),
+    Fault(
+        "wrong_block_step",
+        "csrc/src/kernels/multiply.hpp",
+        "(i + 1 < g.blocks ? block_channels<T> : g.last_block)",
+        "(i < g.blocks ? block_channels<T> : g.last_block)",
+        ["test_multiply"],
+    ),
+    Fault(
+        "bfloat_ties_away",
+        "csrc/src/simd/convert.hpp",
+        "(u + 0x7fffu + (u >> 16 & 1u)) >> 16",
+        "(u + 0x8000u) >> 16",
+        ["test_simd", "test_move"],
+    ),
+    Fault(
+        "relu_loses_nan",
+        "csrc/src/simd/limits.hpp",
+        "vec<float> at_least(vec<float> x, vec<float> limit) { return select<float>(limit > x, limit, x); }",
+        "vec<float> at_least(vec<float> x, vec<float> limit) { return select<float>(x > limit, x, limit); }",
+        ["test_simd", "test_nonfinite"],
+    ),
+    # Operators.
+    Fault(
+        "swapped_stride",
+        "csrc/src/op/gather_channels.cpp",
+        "a.stride_height = g.stride[0];",
+        "a.stride_height = g.stride[1];",
+        ["test_separable_conv.py"],
+    ),
+    Fault(
+        "wrong_phase",
+        "csrc/src/op/gather_pixels.cpp",
+        "const int64_t column = j * g_.dilation[1] / g_.stride[1];",
+        "const int64_t column = j * g_.dilation[1] / g_.stride[0];",
+        ["test_separable_conv.py"],
+    ),
+    Fault(
+        "rows_joined_always",
+        "csrc/src/op/gather.cpp",
+        "g.output[1] == 1 || g.output_step[1] == g.output[2] * g.output_step[2]",
+        "g.output[1] >= 1",
+        ["test_separable_conv.py"],
+    ),
+    Fault(
+        "wrong_activation",
+        "csrc/src/op/run.cpp",
+        "case SEPCONV_RELU6: return {0, 6, false};",
+        "case SEPCONV_RELU6: return {0, infinity, false};",
+        ["test_separable_conv.py"],
+    ),
+    Fault(
+        "last_tile_lost",
+        "csrc/src/op/run.cpp",
+        "parallel_for(t.sched().tiles, t.sched().threads",
+        "parallel_for(t.sched().tiles > 1 ? t.sched().tiles - 1 : 1, t.sched().threads",
+        ["test_separable_conv.py"],
+    ),
+    # Plans and packs.
+    Fault(
+        "same_pads_the_top",
+        "csrc/src/plan/geometry.cpp",
+        "covered > size ? (covered - size) / 2 : 0",
+        "covered > size ? (covered - size + 1) / 2 : 0",
+        ["test_geometry"],
+    ),
+    Fault(
+        "unchecked_product",
+        "csrc/src/plan/checked.hpp",
+        "if (__builtin_mul_overflow(a, b, &out))",
+        "if (__builtin_mul_overflow(a, b, &out) && false)",
+        ["test_checked"],
+    ),
+    Fault(
+        "dropped_bias",
+        "csrc/src/pack/pack.cpp",
+        "bias[f] = f < u.filters ?",
+        "bias[f] = f + 1 < u.filters ?",
+        ["test_separable_conv.py"],
+    ),
+    Fault(
+        "multiplier_inside_out",
+        "csrc/src/pack/pack.cpp",
+        "const int64_t row = (c * u.multiplier + m) * u.filters + first;",
+        "const int64_t row = (m * u.channels + c) * u.filters + first;",
+        ["test_separable_conv.py"],
+    ),
+    Fault(
+        "callers_float_modes",
+        "csrc/src/runtime/parallel.cpp",
+        "    const float_modes_guard guard;\n",
+        "",
+        ["test_nonfinite.py"],
+    ),
+    # Python.
+    Fault(
+        "stale_pack",
+        "python/sepconv/_plans.py",
+        "if packed is None or packed[0] is not state:",
+        "if packed is None:",
+        ["test_base.py"],
+    ),
+    Fault(
+        "same_rule_of_pytorch",
+        "python/sepconv/_geometry.py",
+        "return total // 2, total - total // 2",
+        "return total - total // 2, total // 2",
+        ["test_geometry.py"],
+    ),
+    Fault(
+        "byte_order_ignored",
+        "python/sepconv/_intake.py",
+        '    if array.dtype != dtype:\n        if not autocast and array.dtype.newbyteorder("=") != dtype:',
+        '    if array.dtype.newbyteorder("=") != dtype:\n        if not autocast:',
+        ["test_arrays.py"],
+    ),
+    Fault(
+        "overlap_accepted",
+        "python/sepconv/_intake.py",
+        "if isinstance(source, np.ndarray) and overlap(source, out):",
+        "if source is out:",
+        ["test_arrays.py"],
+    ),
+    Fault(
+        "epsilon_outside_the_root",
+        "python/sepconv/batch_norm.py",
+        "np.sqrt(spread + float(epsilon))",
+        "(np.sqrt(spread) + float(epsilon))",
+        ["test_batch_norm.py"],
+    ),
+]

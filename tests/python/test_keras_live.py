@@ -1,0 +1,270 @@
+"""The layers against the Keras that is installed, over random configurations, files and refusals; see conftest.py."""
+
+import functools
+import os
+import warnings
+
+import numpy as np
+import pytest
+from keras_cases import ACTIVATIONS, LAYERS, check, draw, evaluate, plain, recorded
+
+import sepconv
+from sepconv.layers import deserialize, serialize
+
+# Keras's own warnings, and those of what it is made of, aren't ours to heed.
+pytestmark = [pytest.mark.filterwarnings(f"ignore:::{module}") for module in (r"keras\.", r"jax\.", r"h5py\.")]
+
+DTYPES = ("float32", "float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "float64")
+SMOOTH = [name for name in ACTIVATIONS if name not in ("hard_shrink", "glu")]
+MILD = ("relu", "tanh", "sigmoid", "softmax", "gelu", "silu")
+INITIALIZERS = ("glorot_uniform", "he_normal", "lecun_uniform", "random_normal", "truncated_normal", "ones")
+REGULARIZERS = (None, "l1", "l2", {"class_name": "L1L2", "config": {"l1": 0.5, "l2": 0.125}})
+CONSTRAINTS = (None, "non_neg", "unit_norm", {"class_name": "MaxNorm", "config": {"max_value": 0.5, "axis": [0, 1]}}, "min_max_norm")
+
+
+@functools.cache
+def keras():
+    """Keras, imported when the first test asks for it and not while the tests of others are collected."""
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import keras as module
+    return module
+
+
+def array(tensor):
+    return keras().ops.convert_to_numpy(tensor)
+
+
+def pick(rng, choices):
+    return choices[rng.randint(len(choices))]
+
+
+def roles(name):
+    return ("depthwise", "pointwise", "bias") if name.startswith("Separable") else ("depthwise", "bias")
+
+
+def objects(rng, name):
+    """Random initializers, regularizers and constraints."""
+    chosen = {"activity_regularizer": pick(rng, REGULARIZERS)}
+    for role in roles(name):
+        chosen[f"{role}_initializer"] = pick(rng, INITIALIZERS)
+        chosen[f"{role}_regularizer"] = pick(rng, REGULARIZERS)
+        chosen[f"{role}_constraint"] = pick(rng, CONSTRAINTS[:-1] if role == "bias" else CONSTRAINTS)
+        if role == "bias" and isinstance(chosen["bias_constraint"], dict):
+            chosen["bias_constraint"] = "max_norm"
+    return chosen
+
+
+def pair(name, arguments, shape=None, rng=None):
+    """Keras's layer and ours of the same arguments; with a shape both are built, and have the same random weights."""
+    theirs = getattr(keras().layers, name)(**arguments, name="layer")
+    ours = getattr(sepconv.layers, name)(**arguments, name="layer")
+    if shape is not None:
+        theirs.build(shape)
+        ours.build(shape)
+        weights = [rng.standard_normal(w.shape) / 2 for w in ours.weights]
+        theirs.set_weights(weights)
+        ours.set_weights(weights)
+    return theirs, ours
+
+
+def equal(left, right):
+    assert len(left) == len(right)
+    for a, b in zip(left, right, strict=True):
+        a, b = np.asarray(a), np.asarray(b)
+        assert a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_random_layers(seed):
+    rng = np.random.RandomState(seed)
+    name = LAYERS[seed % 4]
+    arguments, shape = draw(rng, name, channels=6)
+    arguments["dtype"] = pick(rng, DTYPES)
+    half = arguments["dtype"] not in ("float32", "float64")
+    if seed % 3 == 0:
+        arguments["activation"] = pick(rng, MILD if half else SMOOTH)
+    theirs, ours = pair(name, arguments, shape, rng)
+    equal(ours.get_weights(), theirs.get_weights())
+    x = rng.standard_normal(shape)
+    y, expected = ours(x.astype(np.float32)), array(theirs(x.astype(np.float32)))
+    # A float64 layer of Keras's on JAX computes, and gives, float32.
+    assert y.dtype.name == arguments["dtype"].removeprefix("mixed_") and expected.dtype.name == y.dtype.name.replace("64", "32")
+    check(ours, x.astype(np.float32).astype(expected.dtype).astype(np.float64), y, expected)
+    assert tuple(ours.compute_output_shape(shape)) == tuple(theirs.compute_output_shape(shape)) == y.shape
+    unknown = tuple(None if axis not in (1 if arguments["data_format"] == "channels_first" else len(shape) - 1,) else n
+                    for axis, n in enumerate(shape))  # fmt: skip
+    assert tuple(ours.compute_output_shape(unknown)) == tuple(theirs.compute_output_shape(unknown))
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_random_configurations_go_both_ways(seed):
+    rng = np.random.RandomState(1000 + seed)
+    name = LAYERS[seed % 4]
+    arguments, shape = draw(rng, name)
+    arguments |= objects(rng, name) | {"dtype": pick(rng, DTYPES), "activation": pick(rng, [None, *ACTIVATIONS])}
+    arguments["trainable"] = bool(rng.randint(2))
+    theirs = getattr(keras().layers, name)(**arguments, name="layer")
+    if seed % 2:
+        theirs.build(shape)
+    form = plain(keras().layers.serialize(theirs))
+    ours = deserialize(form)
+    assert plain(serialize(ours)) == form
+    back = keras().layers.deserialize(plain(serialize(ours)))
+    assert type(back) is type(theirs) and plain(keras().layers.serialize(back)) == form
+    assert type(theirs).from_config(ours.get_config()).get_config() == theirs.get_config()
+    for variable, other in zip(ours.weights, theirs.weights, strict=True):
+        assert (variable.name, variable.path, variable.shape) == (other.name, other.path, tuple(other.shape))
+        assert (variable.dtype.name, variable.trainable) == (other.dtype, other.trainable)
+    assert ours.built == theirs.built and ours.get_build_config() == (
+        theirs.get_build_config() and {"input_shape": tuple(theirs.get_build_config()["input_shape"])}
+    )
+    if ours.built:
+        assert ours.count_params() == theirs.count_params()
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_losses_and_what_is_trainable(seed):
+    rng = np.random.RandomState(2000 + seed)
+    name = LAYERS[seed % 4]
+    arguments, shape = draw(rng, name, largest_kernel=3, spread=3)
+    theirs, ours = pair(name, arguments | objects(rng, name), shape, rng)
+
+    def agree():
+        np.testing.assert_allclose(ours.losses, [float(loss) for loss in theirs.losses], rtol=1e-5)
+        for which in ("weights", "trainable_weights", "non_trainable_weights"):
+            assert [w.path for w in getattr(ours, which)] == [w.path for w in getattr(theirs, which)]
+        assert [w.trainable for w in ours.weights] == [w.trainable for w in theirs.weights]
+
+    x = rng.standard_normal(shape).astype(np.float32)
+    agree()
+    ours(x), theirs(x)
+    agree()
+    for value in (False, True):
+        ours.trainable = theirs.trainable = value
+        assert ours.trainable is theirs.trainable is value
+        agree()
+    ours.weights[0].trainable = theirs.weights[0].trainable = False
+    agree()
+    for mine, other in zip(ours.weights, theirs.weights, strict=True):
+        if mine.constraint is not None:
+            expected = array(other.constraint(other.value))
+            np.testing.assert_allclose(mine.constraint(mine.numpy()), expected, rtol=2e-6, atol=1e-7)
+
+
+def model_of(rng, rank, dtypes):
+    """A random model of ours, of `rank` axes, with random weights."""
+    made = [sepconv.Input((*(int(n) for n in rng.randint(14, 20, rank)), 3), name="given")]
+    for index, dtype in enumerate(dtypes):
+        kind = pick(rng, ("SeparableConv", "DepthwiseConv", "Activation"))
+        if kind == "Activation":
+            made.append(sepconv.Activation(pick(rng, MILD), dtype=dtype, name=f"n{index}"))
+            continue
+        arguments, _ = draw(rng, f"{kind}{rank}D", largest_kernel=3, multiplier=2)
+        arguments |= {"padding": "same", "data_format": "channels_last", "trainable": bool(rng.randint(2))}
+        made.append(getattr(sepconv, f"{kind}{rank}D")(**arguments, dtype=dtype, name=f"n{index}"))
+    model = sepconv.Sequential(made, name="net")
+    model.set_weights([rng.standard_normal(w.shape) / 2 for w in model.weights])
+    return model
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_models_and_their_files_go_both_ways(seed, tmp_path):
+    rng = np.random.RandomState(3000 + seed)
+    dtypes = ["float32"] * 4 if seed % 2 else [pick(rng, DTYPES[:-1]) for _ in range(5)]
+    ours = model_of(rng, 1 + seed // 2 % 2, dtypes)
+    form = plain(sepconv.models.serialize(ours))
+    theirs = keras().saving.deserialize_keras_object(form)
+    assert type(theirs) is keras().Sequential
+    again = plain(keras().saving.serialize_keras_object(theirs))
+    again.pop("compile_config", None)
+    assert again == form
+    assert plain(sepconv.models.serialize(sepconv.models.deserialize(again))) == form
+    # Our file, read by Keras.
+    ours.save_weights(tmp_path / "ours.weights.h5")
+    theirs.load_weights(tmp_path / "ours.weights.h5")
+    equal(theirs.get_weights(), in_their_order(ours))
+    # Keras's file, read by us.
+    changed = [w + np.asarray(1, w.dtype) for w in theirs.get_weights()]
+    theirs.set_weights(changed)
+    theirs.save_weights(tmp_path / "theirs.weights.h5")
+    ours.load_weights(tmp_path / "theirs.weights.h5")
+    equal(in_their_order(ours), changed)
+    x = rng.standard_normal((2, *ours.input_shape[1:])).astype(np.float32)
+    y, expected = ours(x).astype(np.float64), array(theirs(x)).astype(np.float64)
+    # Rounding adds up from layer to layer.
+    room = 1e-4 if set(dtypes) == {"float32"} else 0.1
+    np.testing.assert_allclose(y, expected, rtol=room, atol=room * max(1, np.abs(expected).max()))
+
+
+def in_their_order(model):
+    """The weights of a model of ours as Keras orders them: those to be trained first."""
+    frozen = [w for w in model.weights if not w.trainable]
+    return [w.numpy() for w in (*(w for w in model.weights if w.trainable), *frozen)]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "mixed_bfloat16"])
+def test_a_lone_layers_file(name, dtype, tmp_path):
+    rng = np.random.RandomState(4000)
+    arguments, shape = draw(rng, name)
+    theirs, ours = pair(name, arguments | {"dtype": dtype}, shape, rng)
+    model = keras().Sequential([keras().Input(batch_shape=shape, dtype="float32"), theirs])
+    kept = ours.get_weights()
+    ours.save_weights(tmp_path / "ours.weights.h5")
+    model.set_weights([w * 0 for w in kept])
+    model.load_weights(tmp_path / "ours.weights.h5")
+    equal(model.get_weights(), kept)
+    model.save_weights(tmp_path / "theirs.weights.h5")
+    ours.set_weights([w * 0 for w in kept])
+    ours.load_weights(tmp_path / "theirs.weights.h5")
+    equal(ours.get_weights(), kept)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_weights_are_set_and_refused_alike(name):
+    rng = np.random.RandomState(5000)
+    arguments, shape = draw(rng, name)
+    theirs, ours = pair(name, arguments | {"use_bias": True}, shape, rng)
+    kept = theirs.get_weights()
+    for wrong in ([], kept[:-1], [*kept, kept[0]], [w[..., None] for w in kept], [kept[0][:0], *kept[1:]], [*kept[:-1], kept[-1][1:]]):
+        for layer in (theirs, ours):
+            with pytest.raises(ValueError, match="weight"):
+                layer.set_weights(wrong)
+            equal(layer.get_weights(), kept)
+    for right in (kept, [w.astype(np.float64) * 2 for w in kept], [np.ones(w.shape, np.int64) for w in kept]):
+        theirs.set_weights(right)
+        ours.set_weights(right)
+        equal(ours.get_weights(), theirs.get_weights())
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations(name):
+    x = np.random.RandomState(6000).standard_normal((3, 5, 4)).astype(np.float32) * 3
+    theirs = keras().layers.Activation(name, name="a")
+    ours = deserialize(plain(keras().layers.serialize(theirs)))
+    assert plain(ours.get_config()) == plain(theirs.get_config())
+    np.testing.assert_allclose(ours(x), array(theirs(x)), rtol=2e-6, atol=1e-6)
+    assert list(ours.compute_output_shape((3, 5, 4))) == list(array(theirs(x)).shape)
+
+
+REFUSALS = recorded("refusals")
+
+
+@pytest.mark.parametrize("row", REFUSALS, ids=[f"{row[0]}: {row[1][:90]}" for row in REFUSALS])
+def test_refusals(row):
+    """The table of refusals, with this Keras."""
+    kind, expression, _, _ = row
+    for library, error in ((keras(), Exception), (sepconv, (ValueError, TypeError))):
+        if kind == "both" or (kind == "refused here") == (library is sepconv):
+            with pytest.raises(error):
+                evaluate(expression, library)
+        else:
+            evaluate(expression, library)
+
+
+def test_the_recording_is_of_this_keras():
+    """Of the configurations at least: other versions may add keys, and then the recording is to be made anew."""
+    for expression, form, _ in recorded("configs"):
+        assert plain(keras().layers.serialize(evaluate(expression, keras()))) == form
