@@ -94,8 +94,8 @@ class Case:
         """Every array that goes in, in its order: C-contiguous, of the case's dtype."""
         shapes: dict[str, tuple[int, ...]] = {"x": self._shape((self.h, self.w), self.c)}
         for stage in self.stages:
-            tail = (*stage.kernel, stage.inputs, stage.outputs // stage.inputs) if stage.depthwise else (stage.inputs, stage.outputs)
-            shapes[stage.weights] = tail
+            per = stage.outputs // stage.inputs
+            shapes[stage.weights] = (*stage.kernel, stage.inputs, per) if stage.depthwise else (stage.inputs, stage.outputs)
             if stage.bias:
                 shapes[stage.bias] = (stage.outputs,)
         return shapes
@@ -150,7 +150,8 @@ def load(names: list[str]) -> list[Case]:
         if not cases and name.endswith(".json"):
             cases = _read(Path(name))
         if not cases:
-            raise SystemExit(f"`--cases` must name families ({', '.join(everything)}), cases of theirs, or a JSON file. Received: {name}")
+            allowed = f"families ({', '.join(everything)}), cases of theirs, or a JSON file"
+            raise SystemExit(f"`--cases` must name {allowed}. Received: {name}")
         found.update((case.name, case) for case in cases)
     return list(found.values())
 

@@ -6,8 +6,6 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--seconds", type=float, default=0.05, metavar="S", help="length of a visit (0.05)")
     add("--json", metavar="FILE", help="write all numbers there")
     add("--plot", metavar="FILE", help="draw a roofline and the ratios there (needs matplotlib)")
-    add("--build", metavar="DIR", default=str(Path(__file__).parents[2] / "build" / "bench"), help="where the C++ workers are built")
+    build = Path(__file__).parents[2] / "build" / "bench"
+    add("--build", metavar="DIR", default=str(build), help="where the C++ workers are built")
     arguments = parser.parse_args(argv)
     unknown = [name for name in arguments.peers if name not in PEERS]
     if unknown:
@@ -36,16 +35,31 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-@contextmanager
-def _bar(total: int) -> Iterator[Any]:
+class _Bar:
     """A progress bar on stderr; without tqdm, nothing."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        yield None
-        return
-    with tqdm(total=total, unit="case", file=sys.stderr) as bar:
-        yield bar
+
+    def __init__(self, total: int) -> None:
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            self._bar: Any = None
+        else:
+            self._bar = tqdm(total=total, unit="case", file=sys.stderr)
+
+    def tell(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str(text)
+
+    def update(self) -> None:
+        if self._bar is not None:
+            self._bar.update()
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -60,18 +74,16 @@ def main(argv: list[str] | None = None) -> int:
     results: list[Result] = []
     machines: list[Machine] = []
     threads = arguments.threads or [1, 2]
-    with _bar(len(chosen) * len(threads)) as bar:
+    with _Bar(len(chosen) * len(threads)) as bar:
         for count in threads:
             machine, team = Machine(count), Team(names, count, programs, absent, versions)
             machines.append(machine)
             try:
                 team.machine(machine)
                 for case in chosen:
-                    tell = bar.set_postfix_str if bar else lambda text: None
                     team.peak(machine)
-                    results.append(measure(team, case, arguments.rounds, arguments.seconds, lambda n, c=case: tell(f"{c.name} {n}")))
-                    if bar:
-                        bar.update()
+                    results.append(measure(team, case, arguments.rounds, arguments.seconds, bar.tell))
+                    bar.update()
                 team.peak(machine)
                 team.machine(machine)
             finally:

@@ -20,8 +20,8 @@ def build(folder: Path) -> tuple[Path, str]:
         return programs, "there is no cmake"
     generator = ["-G", "Ninja"] if shutil.which("ninja") and not (folder / "CMakeCache.txt").exists() else []
     prefix = os.pathsep.join(filter(None, [sys.prefix, os.environ.get("CMAKE_PREFIX_PATH", "")])).replace(":", ";")
-    configure = ["cmake", *generator, "-S", str(_ROOT), "-B", str(folder), "-DSEPCONV_BUILD_BENCH=ON", f"-DCMAKE_PREFIX_PATH={prefix}"]
-    log = _run(configure)
+    settings = ["-DSEPCONV_BUILD_BENCH=ON", f"-DCMAKE_PREFIX_PATH={prefix}"]
+    log = _run(["cmake", *generator, "-S", str(_ROOT), "-B", str(folder), *settings])
     for target in sorted({row.program for row in PEERS.values() if row.native}):
         log = log or _run(["cmake", "--build", str(folder), "--parallel", str(os.cpu_count()), "--target", target], f"{target}: ")
     return programs, log

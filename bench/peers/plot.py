@@ -37,7 +37,8 @@ def draw(results: list[Result], machines: list[Machine], path: str) -> None:
 def _roofline(axes: Any, results: list[Result], machine: Machine) -> None:
     x = np.array([r.case.flops / r.case.bytes for r in results])
     ours = np.array([r.case.flops / r.ours / 1e9 for r in results])
-    peers = np.array([max((r.case.flops / t / 1e9 for n, t in r.times.items() if not PEERS[n].ours), default=np.nan) for r in results])
+    others = [[r.case.flops / t / 1e9 for n, t in r.times.items() if not PEERS[n].ours] for r in results]
+    peers = np.array([max(rates, default=np.nan) for rates in others])
     grid = np.geomspace(max(x.min() / 2, 1e-2), x.max() * 2, 200) if len(x) else np.geomspace(0.1, 100, 200)
     peak = machine.peak("float32") / 1e9
     # One roof for each place where the bytes may lie: copying so many bytes.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+from . import _core
+
+# Where the native files were installed: an editable installation has its Python files elsewhere.
+_PACKAGE = os.path.dirname(os.path.abspath(_core.__file__))
 
 
 def get_include() -> str:

@@ -45,10 +45,14 @@ template <class T>
 std::vector<T> samples(int64_t count, double range) {
   std::vector<T> all = special_values<T>();
   generator r(sizeof(T));
-  const auto unit = [&] { return (static_cast<double>(r.bits()) + static_cast<double>(r.bits()) * 0x1p-32) * 0x1p-32; };
+  const auto unit = [&] {  // 53 bits; in this order on every compiler
+    const double high = r.uniform();
+    return high + r.uniform() * 0x1p-32;
+  };
   for (int64_t i = 0; i < count; i += 3) {
     all.push_back(static_cast<T>((2 * unit() - 1) * range));
-    const double magnitude = std::ldexp(1 + unit(), static_cast<int>(r.between(-30, 7)));
+    const int exponent = static_cast<int>(r.between(-30, 7));
+    const double magnitude = std::ldexp(1 + unit(), exponent);
     all.push_back(static_cast<T>(r.one_in(2) ? magnitude : -magnitude));
     std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t> bits = r.bits();
     if (sizeof(T) == 8) bits |= static_cast<decltype(bits)>(r.bits()) << (8 * sizeof(T) - 32);

@@ -5,15 +5,18 @@ using namespace test;
 
 namespace {
 
-void check_line(const kernel_set& k, int32_t dtype, int64_t count, int64_t step, flush side, generator& r) {
-  const int64_t reach = (count - 1) * std::abs(step) + 1;
-  guarded x(bytes_of(reach, size_of(dtype)), side), y(bytes_of(count, size_of(sum_dtype(dtype))), side);
+void check_lines(const kernel_set& k, int32_t dtype, int64_t rows, int64_t count, int64_t step, flush side, generator& r) {
+  const int64_t line = (count - 1) * std::abs(step) + 1, source_row = line + 2, target_row = count + 3;
+  guarded x(bytes_of((rows - 1) * source_row + line, size_of(dtype)), side);
+  guarded y(bytes_of((rows - 1) * target_row + count, size_of(sum_dtype(dtype))), side);
   fill_normal(x, dtype, r);
-  const int64_t start = step < 0 ? reach - 1 : 0;
-  k.copy_line(x.as<char>() + start * static_cast<int64_t>(size_of(dtype)), step, count, y.get());
+  const int64_t start = step < 0 ? line - 1 : 0;
+  k.copy_lines(x.as<char>() + start * static_cast<int64_t>(size_of(dtype)), source_row, step, rows, count, y.get(), target_row);
   ASSERT_TRUE(y.intact());
-  for (int64_t i = 0; i < count; ++i)
-    ASSERT_EQ(get(y.get(), sum_dtype(dtype), i), get(x.get(), dtype, start + i * step)) << i << " of " << count << ", step " << step;
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t i = 0; i < count; ++i)
+      ASSERT_EQ(get(y.get(), sum_dtype(dtype), row * target_row + i), get(x.get(), dtype, row * source_row + start + i * step))
+          << i << " of " << count << ", step " << step << ", row " << row;
 }
 
 struct tile {
@@ -54,12 +57,12 @@ void sweep(sepconv::store_tile_fn store, int32_t from, int32_t to, int64_t lanes
 
 }  // namespace
 
-TEST(move, copy_line) {
+TEST(move, copy_lines) {
   for_each_set([](const kernel_set& k, int32_t dtype) {
     generator r(31);
     for (int64_t count = 1; count <= 4 * k.lanes + 1; ++count)
       for (int64_t step : {1, 2, 3, 7, 0, -1, -2}) {
-        check_line(k, dtype, count, step, count % 2 ? flush::back : flush::front, r);
+        check_lines(k, dtype, 1 + count % 3, count, step, count % 2 ? flush::back : flush::front, r);
         if (testing::Test::HasFailure()) return;
       }
   });
@@ -75,8 +78,9 @@ TEST(move, move_tile) {
 
 TEST(move, nothing_for_empty_tiles) {
   for_each_set([](const kernel_set& k, int32_t) {
-    k.copy_line(nullptr, 1, 0, nullptr);
-    k.copy_line(nullptr, 2, 0, nullptr);
+    k.copy_lines(nullptr, 0, 1, 1, 0, nullptr, 0);
+    k.copy_lines(nullptr, 0, 2, 1, 0, nullptr, 0);
+    k.copy_lines(nullptr, 0, 1, 0, 5, nullptr, 0);
     k.store_tile(nullptr, 0, 0, 5, nullptr, 0, 1);
     k.store_tile(nullptr, 0, 5, 0, nullptr, 0, 1);
     k.move_tile(nullptr, 0, 5, 0, nullptr, 0, 3);

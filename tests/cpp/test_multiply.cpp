@@ -57,6 +57,38 @@ void check_filters(const kernel_set& k, const problem& p, generator& r) {
       ASSERT_EQ(reinterpret_cast<unsigned char*>(y.as<T>() + row * output_row + columns)[i], guarded::pattern);
 }
 
+// The broadcast operand in planes [k][pixel], panels [k][column].
+template <class T>
+void check_planar(const kernel_set& k, const problem& p, generator& r) {
+  const int64_t columns = p.vectors * k.lanes, pitch = p.rows + 3, output_row = columns + 2;
+  guarded a(bytes_of((p.channels - 1) * pitch + p.rows, sizeof(T)), p.side), b(bytes_of(p.channels * columns, sizeof(T)), p.side);
+  guarded bias(bytes_of(columns, sizeof(T)), p.side), y(bytes_of((p.rows - 1) * output_row + columns, sizeof(T)), p.side);
+  for (guarded* g : {&a, &b, &bias}) fill_normal(*g, dtype_of<T>, r);
+
+  multiply_args args = {};
+  args.broadcast = a.get();
+  args.lanes = b.get();
+  args.bias = bias.get();
+  args.block_step = pitch;
+  args.passes = 1;
+  args.blocks = 1;
+  args.last_block = p.channels;
+  args.lo = p.lo;
+  args.hi = p.hi;
+  args.output = y.get();
+  args.output_row = output_row;
+  k.planar[p.rows][p.vectors](&args);
+
+  EXPECT_TRUE(y.intact());
+  for (int64_t row = 0; row < p.rows; ++row)
+    for (int64_t column = 0; column < columns; ++column) {
+      T sum = 0;
+      for (int64_t c = 0; c < p.channels; ++c) sum = std::fma(a.as<T>()[c * pitch + row], b.as<T>()[c * columns + column], sum);
+      const T wanted = clamped<T>(sum + bias.as<T>()[column], p.lo, p.hi);
+      ASSERT_TRUE(same(y.as<T>()[row * output_row + column], wanted)) << "row " << row << ", column " << column;
+    }
+}
+
 // The broadcast operand in panels [k][row] of the largest micro-tile, the lane operand [k][pixel].
 template <class T>
 void check_pixels(const kernel_set& k, const problem& p, generator& r) {
@@ -126,6 +158,13 @@ TEST(multiply, lanes_over_filters) {
   });
 }
 
+TEST(multiply, lanes_over_filters_of_planar_pixels) {
+  for_each_sum_type([](const kernel_set& k, auto type) {
+    using T = decltype(type);
+    EXPECT_GT(sweep<T>(k, k.planar, 1, check_planar<T>), 0);
+  });
+}
+
 TEST(multiply, lanes_over_pixels) {
   for_each_sum_type([](const kernel_set& k, auto type) {
     using T = decltype(type);
@@ -141,11 +180,14 @@ TEST(multiply, table_has_every_smaller_tile) {
     EXPECT_LE(k.pixels_rows, sepconv::max_rows);
     EXPECT_LE(std::max(k.filters_vectors, k.pixels_vectors), sepconv::max_vectors);
     for (int rows = 1; rows <= k.filters_rows; ++rows)
-      for (int vectors = 1; vectors <= k.filters_vectors; ++vectors) EXPECT_NE(k.filters[rows][vectors], nullptr);
+      for (int vectors = 1; vectors <= k.filters_vectors; ++vectors) {
+        EXPECT_NE(k.filters[rows][vectors], nullptr);
+        EXPECT_NE(k.planar[rows][vectors], nullptr);
+      }
     for (int rows = 1; rows <= k.pixels_rows; ++rows)
       for (int vectors = 1; vectors <= k.pixels_vectors; ++vectors) EXPECT_NE(k.pixels[rows][vectors], nullptr);
     for (const void* p : {reinterpret_cast<const void*>(k.filter_channels), reinterpret_cast<const void*>(k.filter_line),
-                          reinterpret_cast<const void*>(k.copy_line), reinterpret_cast<const void*>(k.store_tile),
+                          reinterpret_cast<const void*>(k.copy_lines), reinterpret_cast<const void*>(k.store_tile),
                           reinterpret_cast<const void*>(k.move_tile), reinterpret_cast<const void*>(k.activate)})
       EXPECT_NE(p, nullptr) << dtype;
   });

@@ -29,7 +29,7 @@ void check(const sepconv::geometry& g, const schedule& s, const sepconv::kernel_
     EXPECT_NE(k.filters[s.rows][s.columns / k.lanes], nullptr);
   } else if (s.multiply == multiply_lanes::pixels) {
     EXPECT_NE(k.pixels[s.rows][s.columns / k.lanes], nullptr);
-    EXPECT_EQ(s.pitch % s.columns, 0);  // whole vectors are read from planar scratch
+    EXPECT_GE(s.pitch, (s.tile_pixels + k.lanes - 1) / k.lanes * k.lanes);  // whole vectors are read from planar scratch
     EXPECT_EQ(s.gather, gather_lanes::pixels);
   }
   EXPECT_EQ(s.multiply == multiply_lanes::none, g.op == SEPCONV_DEPTHWISE);
@@ -48,9 +48,9 @@ void check(const sepconv::geometry& g, const schedule& s, const sepconv::kernel_
     EXPECT_GT(s.threads, 1);
   }
   // Parts of the workspace keep 64-byte alignment, and hold what is put there.
-  for (std::size_t size : {s.shared_size, s.worker_size, s.scratch_size, s.planes_size, s.wide_size, s.block_size, s.tile_size, s.offsets_size})
+  for (std::size_t size : {s.shared_size, s.worker_size, s.scratch_size, s.planes_size, s.wide_size, s.tile_size, s.offsets_size})
     EXPECT_EQ(size % 64, 0u);
-  const std::size_t parts = s.planes_size + s.wide_size + s.block_size + s.tile_size + s.offsets_size;
+  const std::size_t parts = s.planes_size + s.wide_size + s.tile_size + s.offsets_size;
   EXPECT_EQ(s.shared_size + s.worker_size, parts + s.scratch_size);
   EXPECT_EQ(sepconv::workspace_size(s), s.shared_size + s.worker_size * static_cast<std::size_t>(s.threads));
   if (!s.direct) {

@@ -55,7 +55,7 @@ TEST(simd, widens_every_16_bit_value) {
   for (const std::string& isa : isas())
     for (int32_t dtype : narrow_types) {
       std::vector<float> wide(all);
-      sepconv::find_isa(isa.c_str()).sets[dtype]->copy_line(values.data(), 1, all, wide.data());
+      sepconv::find_isa(isa.c_str()).sets[dtype]->copy_lines(values.data(), 0, 1, 1, all, wide.data(), 0);
       for (int64_t i = 0; i < all; ++i) {
         const double wanted = get(values.data(), dtype, i);
         ASSERT_TRUE(same(static_cast<double>(wide[static_cast<std::size_t>(i)]), wanted)) << isa << ' ' << dtype << ' ' << i;
@@ -70,7 +70,7 @@ TEST(simd, narrowing_gives_every_16_bit_value_back) {
     for (int32_t dtype : narrow_types) {
       const kernel_set& k = *sepconv::find_isa(isa.c_str()).sets[dtype];
       std::vector<float> wide(all);
-      k.copy_line(values.data(), 1, all, wide.data());
+      k.copy_lines(values.data(), 0, 1, 1, all, wide.data(), 0);
       const std::vector<uint16_t> back = narrowed(k, wide);
       for (std::size_t i = 0; i < back.size(); ++i)
         ASSERT_TRUE(is_nan(dtype, values[i]) ? is_nan(dtype, back[i]) : back[i] == values[i]) << isa << ' ' << dtype << ' ' << i;

@@ -65,12 +65,16 @@ class Tree:
         return done.returncode == 0
 
 
+def check(fault: Fault) -> None:
+    """Refuse a fault that doesn't fit the sources any more."""
+    if (ROOT / fault.file).read_text(encoding="utf-8").count(fault.old) != 1:
+        raise SystemExit(f"{fault.name}: {fault.file} must hold this exactly once:\n{fault.old}")
+
+
 def plant(tree: Tree, fault: Fault) -> str | None:
     """The test that catches `fault`, or None. The tree is as before afterwards."""
     path = tree.source / fault.file
     text = path.read_text(encoding="utf-8")
-    if text.count(fault.old) != 1:
-        raise SystemExit(f"{fault.name}: {fault.file} must hold this exactly once:\n{fault.old}")
     path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
     try:
         tree.make(fault.tests)
@@ -86,12 +90,14 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.list:
         for fault in FAULTS:
-            print(f"{fault.name:<24}{fault.file:<44}{', '.join(fault.tests)}")
+            print(f"{fault.name:<26}{fault.file:<44}{', '.join(fault.tests)}")
         return 0
     unknown = set(arguments.names) - {fault.name for fault in FAULTS}
     if unknown:
         parser.error(f"no such fault: {', '.join(sorted(unknown))}")
     chosen = [fault for fault in FAULTS if not arguments.names or fault.name in arguments.names]
+    for fault in chosen:
+        check(fault)
     with tempfile.TemporaryDirectory() as work:
         return _plant_all(Tree(pathlib.Path(work)), chosen)
 
@@ -109,7 +115,7 @@ def _plant_all(tree: Tree, chosen: list[Fault]) -> int:
         test = plant(tree, fault)
         caught += test is not None
         verdict = f"caught by {test}" if test else "SURVIVES"
-        print(f"{fault.name:<24}{verdict:<40}{time.monotonic() - start:5.0f} s", flush=True)
+        print(f"{fault.name:<26}{verdict:<40}{time.monotonic() - start:5.0f} s", flush=True)
     print(f"{caught} of {len(chosen)} caught")
     return 0 if caught == len(chosen) else 1
 

@@ -88,6 +88,7 @@ FUNCTIONS = [
     "activations.threshold(x, 0.75, -1.0)",
     "activations.softmax(x, axis=0)",
     "activations.log_softmax(x, axis=0)",
+    "activations.sparsemax(x, axis=0)",
     "activations.glu(x, axis=1)",
 ]
 

@@ -185,7 +185,7 @@ def record_shapes_and_refusals(_):
 
 def record_functions(rng):
     grid = np.concatenate([np.linspace(-6, 6, 97), np.linspace(-1, 1, 17), [-30, -15, -9, 9, 15, 30, 1e-4, -1e-4, 0.5, -0.5, 3, -3]])
-    functions = [*(f"activations.get({name!r})(x)" for name in (*ACTIVATIONS, "sparsemax")), *expressions.FUNCTIONS]
+    functions = [*(f"activations.get({name!r})(x)" for name in ACTIVATIONS), *expressions.FUNCTIONS]
     weights = [rng.standard_normal(shape).astype(np.float32) for shape in ((3, 2, 4, 2), (5, 3), (6,))]
     rows, inputs, outputs = [], Tape("float32"), Tape("float32")
     for x, table in ((grid.astype(np.float32).reshape(-1, 6), functions), *((w, expressions.OF_WEIGHTS) for w in weights)):

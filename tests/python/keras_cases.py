@@ -9,11 +9,10 @@ import numpy as np
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 LAYERS = ("SeparableConv2D", "DepthwiseConv2D", "SeparableConv1D", "DepthwiseConv1D")
-# `threshold` needs arguments, so its name alone is no layer's activation. Of sparsemax Keras 3.15 has another idea (it sums partial
-# sums, so that what should sum to 1 doesn't); where that makes no difference it is compared too.
+# `threshold` needs arguments, so its name alone is no layer's activation.
 ACTIVATIONS = (
     "relu leaky_relu relu6 softmax celu elu selu softplus softsign squareplus soft_shrink sparse_plus silu gelu glu tanh tanh_shrink "
-    "sigmoid sparse_sigmoid exponential hard_sigmoid hard_silu hard_tanh hard_shrink linear mish log_softmax log_sigmoid "
+    "sigmoid sparse_sigmoid exponential hard_sigmoid hard_silu hard_tanh hard_shrink linear mish log_softmax log_sigmoid sparsemax "
     "swish hard_swish"
 ).split()
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
@@ -148,7 +147,9 @@ def names(library):
     def lossy(layer, *shape):
         return built(layer, *shape).losses
 
-    public = {name: getattr(library.layers, name) for name in (*LAYERS, "Activation", "SeparableConvolution1D", "SeparableConvolution2D")}
+    public = {
+        name: getattr(library.layers, name) for name in (*LAYERS, "Activation", "SeparableConvolution1D", "SeparableConvolution2D")
+    }
     modules = {name: getattr(library, name) for name in ("layers", "activations", "initializers", "regularizers", "constraints")}
     helpers = {"np": np, "built": built, "called": called, "from_config": from_config, "lossy": lossy, "nan": float("nan")}
     return {**public, **modules, **helpers, "Sequential": library.Sequential, "Input": library.Input}

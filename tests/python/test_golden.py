@@ -60,8 +60,15 @@ def test_a_layer_computes_what_keras_computes(read):
 def test_the_recording_covers_the_arguments():
     for name in LAYERS:
         rows = [row for row in CASES if row[0] == name]
-        seen = {key: {json.dumps(row[1].get(key)) for row in rows} for key in ("padding", "data_format", "use_bias", "depth_multiplier")}
-        assert {key: len(values) for key, values in seen.items()} == {"padding": 2, "data_format": 2, "use_bias": 2, "depth_multiplier": 4}
+        seen = {
+            key: {json.dumps(row[1].get(key)) for row in rows} for key in ("padding", "data_format", "use_bias", "depth_multiplier")
+        }
+        assert {key: len(values) for key, values in seen.items()} == {
+            "padding": 2,
+            "data_format": 2,
+            "use_bias": 2,
+            "depth_multiplier": 4,
+        }
         for axis in range(2 if name.endswith("2D") else 1):
             assert {row[1]["kernel_size"][axis] for row in rows} == set(range(1, 8))
             assert {row[1]["strides"][axis] for row in rows} == {row[1]["dilation_rate"][axis] for row in rows} == {1, 2, 3}

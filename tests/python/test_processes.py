@@ -12,20 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from child import EXPECTED, SHAPE, result, send
 
 import sepconv
-
-SHAPE = (2, 96, 96, 32)
-
-
-def result(threads=4):
-    layer = sepconv.SeparableConv2D(
-        48, 3, padding="same", depthwise_initializer="ones", pointwise_initializer="ones", batch_input_shape=SHAPE
-    )
-    return float(layer(np.ones(SHAPE, np.float32), num_threads=threads).sum(dtype=np.float64))
-
-
-EXPECTED = 2 * 48 * 32 * float(sum(a * b for a in [2] + [3] * 94 + [2] for b in [2] + [3] * 94 + [2]))
 
 
 def run(code, **environment):
@@ -41,10 +30,6 @@ def run(code, **environment):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
-
-
-def send(queue):
-    queue.put(result())
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

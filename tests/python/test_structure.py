@@ -1,6 +1,7 @@
 """The structure of the sources: who includes whom, what has a test, which flags exist, and where sizes may be multiplied."""
 
 import ast
+import importlib
 import pathlib
 import re
 import shutil
@@ -178,7 +179,11 @@ def test_files_are_short():
 ELSEWHERE = {
     **dict.fromkeys(("gather", "gather_channels", "gather_pixels", "task"), "run"),
     **dict.fromkeys(("table", "tiles", "set_double", "set_float", "kernel_types"), "multiply"),  # which goes through all rows
+    "filter_blocks": "filter_channels",
     "error": "checked",
+    "plan": "api",
+    "cpu": "isa",
+    "float_modes": "parallel",
     "widen": "pack",
     "activation": "activation_layer",
     "conv": "separable_conv",
@@ -211,6 +216,16 @@ def test_every_module_has_its_test():
 def test_every_example_and_document_is_run():
     text = (PYTHON_TESTS / "test_docs.py").read_text(encoding="utf-8")
     assert all(word in text for word in ("README.md", "guide.md", "examples"))
+
+
+def test_the_faults_of_tests_faults_fit_the_sources(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tests" / "faults")
+    faults = importlib.import_module("faults").FAULTS
+    assert len(faults) >= 20 and len({f.name for f in faults}) == len(faults)
+    for fault in faults:
+        assert (ROOT / fault.file).read_text(encoding="utf-8").count(fault.old) == 1 and fault.new != fault.old, fault.name
+        for test in fault.tests:
+            assert (PYTHON_TESTS / test if test.endswith(".py") else CPP_TESTS / f"{test}.cpp").exists(), test
 
 
 # Flags.
@@ -254,7 +269,7 @@ def stray(disassembly):
 
 
 def test_wide_registers_are_used_in_their_own_kernels_only():
-    library = next(pathlib.Path(sepconv.__file__).parent.glob("lib*/libsepconv.a"), None)
+    library = next(pathlib.Path(sepconv.get_include()).parent.glob("lib*/libsepconv.a"), None)
     assert library is not None, "the static library is part of an installed package"
     objdump = shutil.which("objdump")
     assert objdump is not None, "objdump comes with every compiler that can build the package"

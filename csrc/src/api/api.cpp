@@ -195,7 +195,7 @@ sepconv_status sepconv_activate(const sepconv_activation* activation, int32_t dt
     uint16_t* narrow = static_cast<uint16_t*>(data);
     for (std::size_t at = 0; at < count; at += piece) {
       const std::size_t n = std::min(piece, count - at);
-      k.copy_line(narrow + at, 1, static_cast<int64_t>(n), wide);
+      k.copy_lines(narrow + at, 0, 1, 1, static_cast<int64_t>(n), wide, 0);
       k.activate(activation->kind, activation->params, wide, n);
       k.store_tile(wide, 0, 1, static_cast<int64_t>(n), narrow + at, 0, 1);
     }

@@ -1,5 +1,6 @@
 // Elementwise functions over an array, in place. Each is a struct with one function of a vector; which one runs is decided
-// outside the loop. NaN passes. At infinity they give what Keras's formulas give: those that multiply x by a limit of 0 are NaN at -inf.
+// outside the loop. NaN passes. At infinity they give what Keras's formulas give: those that multiply x by a limit of 0 are NaN
+// at -inf.
 #pragma once
 
 #include "sepconv/sepconv.h"

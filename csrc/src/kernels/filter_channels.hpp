@@ -1,229 +1,150 @@
-// Depthwise filter with lanes over channels: channels_last input, a block of pixels of one output row in registers, taps in
-// ascending order, one accumulator an output.
-//
-// Two bodies. `slide` is for the commonest kernels, without dilation: the row's weights stay in registers and each input vector is
-// loaded once, for all outputs that it reaches; an image's edge is a range of input columns. `filter_block` is for every other
-// geometry and for the last channels of a tail: weight loaded once a tap, input as operand of the multiply-add.
+// Depthwise filter with lanes over channels: a block of output pixels in registers, taps in ascending order, one accumulator an output.
+// At an image's edge the same code skips the input rows and columns that lie outside.
 #pragma once
 
-#include "simd/simd.hpp"
+#include "kernels/filter_blocks.hpp"
 
 namespace sepconv {
 namespace SEPCONV_ISA {
 
-// What a block of output pixels reads: taps [row, row + rows) of the kernel, and the part of its input columns inside the image.
-struct tap_window {
-  int64_t rows, columns;
-  ptrdiff_t input_row, input_column;  // steps of the input between taps
-  ptrdiff_t weight_row;               // step of the weights between rows of taps
-  int64_t first_column, end_column;   // of the block's input columns, for `slide`
-};
-
-template <class S, class T, bool Whole>
-SEPCONV_INLINE vec<T> load_channels(const S* x, int64_t count) {
-  return Whole ? load_as(x) : load_as_partial(x, count);
-}
-
-template <class T, int Pixels, bool Whole>
-SEPCONV_INLINE void store_pixels(const vec<T> (&sum)[Pixels], vec<T> bias, vec<T> lo, vec<T> hi, T* y, ptrdiff_t step,
-                                 int64_t count) {
-  unroll<Pixels>::run([&](auto p) {
-    const vec<T> out = clamp<T>(sum[decltype(p)::value] + bias, lo, hi);
-    T* target = y + decltype(p)::value * step;
-    if (Whole)
-      store(target, out);
-    else
-      store_partial(target, out, count);
-  });
-}
-
-template <int Width, int Stride, bool Inside>
-struct slide {
-  static constexpr bool tails = false;
-  template <class S, class T, int Pixels, bool>
-  static SEPCONV_INLINE void run(const S* x, ptrdiff_t, const tap_window& taps, const T* w, vec<T> (&sum)[Pixels], int64_t) {
-    constexpr int columns = (Pixels - 1) * Stride + Width;
-    for (int64_t i = 0; i < taps.rows; ++i, x += taps.input_row, w += taps.weight_row) {
-      vec<T> weight[Width];
-      unroll<Width>::run([&](auto j) { weight[decltype(j)::value] = load(w + decltype(j)::value * block_channels<T>); });
-      const S* column = x;
-      unroll<columns>::run([&](auto q) {
-        constexpr int at = decltype(q)::value;
-        if (Inside || (at >= taps.first_column && at < taps.end_column)) {
-          const vec<T> value = load_as(column);
-          unroll<Width>::run([&](auto r) {  // from the last tap to the first: outputs ascending, each output's taps ascending
-            constexpr int j = Width - 1 - decltype(r)::value;
-            constexpr int p = (at - j) / Stride;
-            if constexpr (at >= j && (at - j) % Stride == 0 && p < Pixels) sum[p] = fma(value, weight[j], sum[p]);
-          });
-        }
-        column += taps.input_column;
-      });
-    }
-  }
-};
-
-struct filter_block {
-  static constexpr bool tails = true;
-  template <class S, class T, int Pixels, bool Whole>
-  static SEPCONV_INLINE void run(const S* x, ptrdiff_t step, const tap_window& taps, const T* w, vec<T> (&sum)[Pixels],
-                                 int64_t count) {
-    for (int64_t i = 0; i < taps.rows; ++i) {
-      const S* xi = x + i * taps.input_row;
-      const T* wi = w + i * taps.weight_row;
-      for (int64_t j = 0; j < taps.columns; ++j, xi += taps.input_column, wi += block_channels<T>) {
-        const vec<T> weight = load(wi);
-        unroll<Pixels>::run([&](auto p) {
-          const vec<T> value = load_channels<S, T, Whole>(xi + decltype(p)::value * step, count);
-          sum[decltype(p)::value] = fma(value, weight, sum[decltype(p)::value]);
-        });
-      }
-    }
-  }
-};
-
-// One block of pixels, all channels.
-template <class S, class T, class Body, int Pixels>
-void filter_pixels(const filter_channels_args& g, const S* x, const tap_window& taps, ptrdiff_t first_tap, T* y) {
+// A block of pixels, all channels.
+template <class S, class T, class Body, int Rows, int Columns>
+void filter_pixels(const filter_channels_args& g, const S* x, const tap_window& taps, T* y) {
   const int64_t all_taps = g.kernel_height * g.kernel_width;
-  const ptrdiff_t step = g.stride_width * g.input_column;
   const vec<T> lo = broadcast(static_cast<T>(g.lo)), hi = broadcast(static_cast<T>(g.hi));
+  const T* w = static_cast<const T*>(g.weights) + taps.first_tap * block_channels<T>;
   for (int64_t c = 0; c < g.channels; c += lanes<T>) {
-    const int64_t block = c / block_channels<T>, lane = c % block_channels<T>;
-    const T* w = static_cast<const T*>(g.weights) + (block * all_taps + first_tap) * block_channels<T> + lane;
+    const int64_t block = c / block_channels<T>, lane = c % block_channels<T>, count = g.channels - c;
     const vec<T> bias = load(static_cast<const T*>(g.bias) + c);
     T* target = y + block * g.output_block + lane;
-    const int64_t count = g.channels - c;
-    vec<T> sum[Pixels] = {};
-    if (!Body::tails || count >= lanes<T>) {
-      Body::template run<S, T, Pixels, true>(x + c, step, taps, w, sum, 0);
-      store_pixels<T, Pixels, true>(sum, bias, lo, hi, target, g.output_pixel, 0);
-    } else if constexpr (Body::tails) {
-      Body::template run<S, T, Pixels, false>(x + c, step, taps, w, sum, count);
-      store_pixels<T, Pixels, false>(sum, bias, lo, hi, target, g.output_pixel, count);
-    }
+    vec<T> sum[Rows][Columns] = {};
+    const bool whole = !Body::tails || count >= lanes<T>;
+    if (whole)
+      Body::template run<true>(x + c, taps, w + block * all_taps * block_channels<T> + lane, sum, count);
+    else if constexpr (Body::tails)
+      Body::template run<false>(x + c, taps, w + block * all_taps * block_channels<T> + lane, sum, count);
+    unroll<Rows>::run([&](auto r) {
+      constexpr int row = decltype(r)::value;
+      T* line = target + row * g.output_width * g.output_pixel;
+      unroll<Columns>::run([&](auto p) {
+        const vec<T> out = clamp<T>(sum[row][decltype(p)::value] + bias, lo, hi);
+        if (whole)
+          store(line + decltype(p)::value * g.output_pixel, out);
+        else
+          store_partial(line + decltype(p)::value * g.output_pixel, out, count);
+      });
+    });
   }
 }
 
-// The taps k of an axis for which start + k * dilation lies in [0, size): [first, first + count).
-struct tap_range {
-  int64_t first, count;
-};
-
-SEPCONV_INLINE tap_range inside(int64_t start, int64_t dilation, int64_t kernel, int64_t size) {
-  int64_t first = start >= 0 ? 0 : (-start + dilation - 1) / dilation;
-  int64_t end = size > start ? (size - start + dilation - 1) / dilation : 0;
-  if (first > kernel) first = kernel;
-  if (end > kernel) end = kernel;
-  return {first, end > first ? end - first : 0};
-}
-
-constexpr int most_pixels = 8;  // of a block
-
-template <class S, class T>
-using block_fn = void (*)(const filter_channels_args&, const S*, const tap_window&, ptrdiff_t, T*);
-
-// A body's instances by number of pixels.
+// A body's instances by number of rows and columns.
 template <class S, class T, class Body>
-SEPCONV_INLINE block_fn<S, T> block_of(int64_t pixels) {
-  static constexpr block_fn<S, T> table[most_pixels] = {
-      filter_pixels<S, T, Body, 1>, filter_pixels<S, T, Body, 2>, filter_pixels<S, T, Body, 3>, filter_pixels<S, T, Body, 4>,
-      filter_pixels<S, T, Body, 5>, filter_pixels<S, T, Body, 6>, filter_pixels<S, T, Body, 7>, filter_pixels<S, T, Body, 8>};
-  return table[pixels - 1];
-}
+struct blocks_of {
+  void (*of[Body::rows][Body::columns])(const filter_channels_args&, const S*, const tap_window&, T*);
 
-// Blocks of even size.
-SEPCONV_INLINE int64_t even_block(int64_t pixels, int64_t most) {
-  const int64_t pieces = (pixels + most - 1) / most;
-  return (pixels + pieces - 1) / pieces;
-}
-
-// Output pixels [column, end) of a row whose input begins at `top`.
-template <class S, class T>
-struct output_row {
-  int64_t column, end;
-  int64_t top;
-  tap_range rows;
-  T* y;
+  template <int Rows, int Columns>
+  constexpr void fill() {
+    if constexpr (Rows > 0 && Columns > 0) {
+      of[Rows - 1][Columns - 1] = filter_pixels<S, T, Body, Rows, Columns>;
+      fill<Rows, Columns - 1>();
+      if constexpr (Columns == Body::columns) fill<Rows - 1, Columns>();
+    }
+  }
+  static constexpr blocks_of make() {
+    blocks_of b = {};
+    b.template fill<Body::rows, Body::columns>();
+    return b;
+  }
 };
 
-template <class S, class T>
-void filter_row(const filter_channels_args& g, output_row<S, T> r) {
-  const S* input = static_cast<const S*>(g.input);
-  while (r.column < r.end) {
-    const int64_t left = r.column * g.stride_width - g.pad_left;
-    const tap_range columns = inside(left, g.dilation_width, g.kernel_width, g.input_width);
-    int64_t run = 1;
-    if (columns.count == g.kernel_width) {  // as many as have all their columns inside
-      const int64_t room = g.input_width - 1 - (g.kernel_width - 1) * g.dilation_width - left;
-      run = room / g.stride_width + 1;
-      run = even_block(run < r.end - r.column ? run : r.end - r.column, most_pixels);
+// Pieces of even size, at most `most`.
+SEPCONV_INLINE int64_t even_piece(int64_t count, int64_t most) {
+  const int64_t pieces = (count + most - 1) / most;
+  return (count + pieces - 1) / pieces;
+}
+
+// Output pixels [column, end) of `rows` rows from `row` on, to y.
+template <class S, class T, template <bool> class Body>
+void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows, int64_t column, int64_t end, T* y) {
+  static constexpr auto inner = blocks_of<S, T, Body<true>>::make();
+  static constexpr auto outer = blocks_of<S, T, Body<false>>::make();
+  const int64_t top = row * g.stride_height - g.pad_top;
+  tap_window taps;
+  taps.rows = inside(top, g.dilation_height, g.kernel_height, g.input_height, rows);
+  taps.first_tap = Body<true>::rows == 1 ? taps.rows.first * g.kernel_width : 0;
+  taps.columns = g.kernel_width;
+  taps.input_row = g.dilation_height * g.input_row;
+  taps.input_column = g.input_column;
+  taps.stride = g.stride_width;
+  taps.dilation = g.dilation_width;
+  const S* input = static_cast<const S*>(g.input) + (top + taps.rows.first * g.dilation_height) * g.input_row;
+  // The columns whose taps all lie inside the image lie between the two edges.
+  const int64_t room = g.input_width - 1 - (g.kernel_width - 1) * g.dilation_width + g.pad_left;
+  const int64_t first_inner = (g.pad_left + g.stride_width - 1) / g.stride_width;
+  int64_t end_inner = room < 0 ? 0 : room / g.stride_width + 1;
+  if (end_inner > end) end_inner = end;
+  while (column < end) {
+    const int64_t left = column * g.stride_width - g.pad_left;
+    int64_t run;
+    if (column >= first_inner && column < end_inner) {
+      run = even_piece(end_inner - column, Body<true>::columns);
+      inner.of[rows - 1][run - 1](g, input + left * g.input_column, taps, y);
+    } else {
+      const int64_t edge = column < first_inner && first_inner < end ? first_inner : end;
+      run = even_piece(edge - column, Body<false>::columns);
+      taps.first_column = left < 0 ? -left : 0;
+      taps.end_column = g.input_width - left;
+      outer.of[rows - 1][run - 1](g, input + left * g.input_column, taps, y);
     }
-    const tap_window taps = {r.rows.count, columns.count, g.dilation_height * g.input_row, g.dilation_width * g.input_column,
-                             g.kernel_width * block_channels<T>, 0, 0};
-    const S* x = input;  // where no tap reads, the pointer stays inside the tensor
-    if (r.rows.count > 0 && columns.count > 0)
-      x += (r.top + r.rows.first * g.dilation_height) * g.input_row + (left + columns.first * g.dilation_width) * g.input_column;
-    block_of<S, T, filter_block>(run)(g, x, taps, r.rows.first * g.kernel_width + columns.first, r.y);
-    r.y += run * g.output_pixel;
-    r.column += run;
+    y += run * g.output_pixel;
+    column += run;
   }
 }
 
-template <class S, class T, int Width, int Stride>
-void slide_row(const filter_channels_args& g, output_row<S, T> r) {
-  const S* input = static_cast<const S*>(g.input) + (r.top + r.rows.first * g.dilation_height) * g.input_row;
-  while (r.column < r.end) {
-    const int64_t run = even_block(r.end - r.column, most_pixels);
-    const int64_t left = r.column * Stride - g.pad_left, columns = (run - 1) * Stride + Width;
-    const int64_t first = left < 0 ? -left : 0, end = g.input_width - left < columns ? g.input_width - left : columns;
-    const tap_window taps = {r.rows.count, Width, g.dilation_height * g.input_row, g.input_column,
-                             Width * block_channels<T>, first, end};
-    const bool within = first == 0 && end == columns;
-    (within ? block_of<S, T, slide<Width, Stride, true>>(run) : block_of<S, T, slide<Width, Stride, false>>(run))(
-        g, input + left * g.input_column, taps, r.rows.first * Width, r.y);
-    r.y += run * g.output_pixel;
-    r.column += run;
-  }
-}
-
-template <class S, class T>
-using row_fn = void (*)(const filter_channels_args&, output_row<S, T>);
-
-// The row's body for whole vectors of channels. 16-bit storage and the baseline have only the general one, for the size of their code.
-template <class S, class T>
-row_fn<S, T> row_of(const filter_channels_args& g) {
-#if SEPCONV_ISA_NUMBER != 1
-  if constexpr (sizeof(S) == sizeof(T)) {
-    if (g.dilation_width == 1 && g.kernel_width == 3 && g.stride_width == 1) return slide_row<S, T, 3, 1>;
-    if (g.dilation_width == 1 && g.kernel_width == 3 && g.stride_width == 2) return slide_row<S, T, 3, 2>;
-    if (g.dilation_width == 1 && g.kernel_width == 5 && g.stride_width == 1) return slide_row<S, T, 5, 1>;
-  }
-#endif
-  (void)g;
-  return filter_row<S, T>;
-}
-
-template <class S, class T>
-void filter_rows(const filter_channels_args& g, row_fn<S, T> run) {
+// The pixels first..last in raster order: the rest of a row, whole rows, the beginning of one.
+template <class S, class T, template <bool> class Body>
+void filter_image(const filter_channels_args& g) {
   T* y = static_cast<T*>(g.output);
   for (int64_t pixel = g.first; pixel < g.last;) {
     const int64_t row = pixel / g.output_width, column = pixel - row * g.output_width;
-    const int64_t end = g.last - pixel < g.output_width - column ? column + g.last - pixel : g.output_width;
-    const int64_t top = row * g.stride_height - g.pad_top;
-    run(g, {column, end, top, inside(top, g.dilation_height, g.kernel_height, g.input_height), y});
-    y += (end - column) * g.output_pixel;
-    pixel += end - column;
+    const int64_t left = g.last - pixel, whole = left / g.output_width;
+    const int64_t rows = column == 0 && whole > 1 ? even_piece(whole, Body<true>::rows) : 1;
+    const int64_t end = left < g.output_width - column ? column + left : g.output_width;
+    filter_rows<S, T, Body>(g, row, rows, column, end, y);
+    const int64_t done = rows > 1 ? rows * g.output_width : end - column;
+    y += done * g.output_pixel;
+    pixel += done;
   }
+}
+
+template <class S, class T>
+using image_fn = void (*)(const filter_channels_args&);
+
+// The body for whole vectors of channels. 16-bit storage and the baseline have only the general one, for the size of their code.
+template <class S, class T>
+image_fn<S, T> image_of(const filter_channels_args& g) {
+#if SEPCONV_ISA_NUMBER != 1
+  if constexpr (sizeof(S) == sizeof(T)) {
+    const bool dense = g.dilation_width == 1 && g.dilation_height == 1;
+    const int64_t width = g.kernel_width, stride = g.stride_width;
+    if (dense && width == 3 && g.kernel_height == 3 && stride == 1 && g.stride_height == 1) return filter_image<S, T, patch_3x3>;
+    if (dense && width == 3 && stride == 2) return filter_image<S, T, slide_3_2>;
+    if (dense && width == 5 && stride == 1) return filter_image<S, T, slide_5_1>;
+    if (dense && width == 5 && stride == 2) return filter_image<S, T, slide_5_2>;
+    if (dense && width == 7 && stride == 1) return filter_image<S, T, slide_7_1>;
+  }
+#endif
+  (void)g;
+  return filter_image<S, T, any_filter>;
 }
 
 template <class S, class T>
 void filter_channels(const filter_channels_args* args) {
-  const row_fn<S, T> run = row_of<S, T>(*args);
-  const int64_t tail = run == filter_row<S, T> ? 0 : args->channels % lanes<T>;
+  const image_fn<S, T> run = image_of<S, T>(*args);
+  const int64_t tail = run == filter_image<S, T, any_filter> ? 0 : args->channels % lanes<T>;
   filter_channels_args g = *args;
   g.channels -= tail;
-  if (g.channels > 0) filter_rows<S, T>(g, run);
+  if (g.channels > 0) run(g);
   if (tail == 0) return;
   const int64_t c = g.channels, block = c / block_channels<T>, lane = c % block_channels<T>;
   g.input = static_cast<const S*>(g.input) + c;
@@ -231,7 +152,7 @@ void filter_channels(const filter_channels_args* args) {
   g.bias = static_cast<const T*>(g.bias) + c;
   g.output = static_cast<T*>(g.output) + block * g.output_block + lane;
   g.channels = tail;
-  filter_rows<S, T>(g, filter_row<S, T>);
+  filter_image<S, T, any_filter>(g);
 }
 
 }  // namespace SEPCONV_ISA

@@ -51,11 +51,22 @@ struct filter_line_args {
   int64_t count;
 };
 
+// A dense square filter without stride or dilation, over a padded plane of one channel.
+struct filter_plane_args {
+  const void* input;    // T, what the first tap of the first output reads
+  ptrdiff_t pitch;      // between rows of the plane; a vector may be read beyond the last value that counts
+  const void* weights;  // T, [row][column]
+  double bias, lo, hi;
+  void* output;  // T
+  ptrdiff_t output_row;
+  int64_t rows, count;  // outputs, and of each row
+};
+
 struct multiply_args {
   const void* broadcast;     // T, the operand of which single elements are read; rows of the micro-tile
   const void* lanes;         // T, the operand of which vectors are read; columns
   const void* bias;          // T, one each filter
-  ptrdiff_t block_step;      // between blocks of the broadcast operand
+  ptrdiff_t block_step;      // between blocks of the broadcast operand; where it is planar, between values of k
   ptrdiff_t lane_step;       // between values of k of the lane operand
   int64_t passes;            // the multiplier: each pass runs over all channels
   int64_t blocks;            // of a pass
@@ -68,9 +79,11 @@ struct multiply_args {
 // The name of a storage type and what computes on it.
 typedef void (*filter_channels_fn)(const filter_channels_args*);
 typedef void (*filter_line_fn)(const filter_line_args*);
+typedef void (*filter_plane_fn)(const filter_plane_args*);
 typedef void (*multiply_fn)(const multiply_args*);
-// target[i] = source[i * step], widened to T
-typedef void (*copy_line_fn)(const void* source, ptrdiff_t step, int64_t count, void* target);
+// target[r * target_row + i] = source[r * source_row + i * step], widened to T
+typedef void (*copy_lines_fn)(const void* source, ptrdiff_t source_row, ptrdiff_t step, int64_t rows, int64_t count, void* target,
+                              ptrdiff_t target_row);
 // target[r * target_row + c * target_column] = source[r * source_row + c], narrowed to S
 typedef void (*store_tile_fn)(const void* source, ptrdiff_t source_row, int64_t rows, int64_t columns, void* target,
                               ptrdiff_t target_row, ptrdiff_t target_column);
@@ -79,17 +92,20 @@ typedef void (*activate_fn)(int32_t kind, const double* params, void* data, size
 
 constexpr int max_rows = 14;    // of a micro-tile
 constexpr int max_vectors = 4;  // columns of a micro-tile, in vectors
+constexpr int max_plane = 5;    // taps of an axis of filter_plane
 
-// The kernels of one instruction set and storage type. A null entry of `filters` or `pixels` is a shape that is not used.
+// The kernels of one instruction set and storage type. A null entry is a shape that is not used.
 struct kernel_set {
   int32_t lanes;  // of a vector of T
   int32_t filters_rows, filters_vectors;  // the largest micro-tile with lanes over filters: pixels x filter vectors
   int32_t pixels_rows, pixels_vectors;    // the largest with lanes over pixels: filters x pixel vectors
-  multiply_fn filters[max_rows + 1][max_vectors + 1];  // [rows][vectors]
+  multiply_fn filters[max_rows + 1][max_vectors + 1];  // [rows][vectors]; pixels in blocks, [K / block][pixel][block]
+  multiply_fn planar[max_rows + 1][max_vectors + 1];   // the same; pixels in planes, [K][pixel]
   multiply_fn pixels[max_rows + 1][max_vectors + 1];
   filter_channels_fn filter_channels;
   filter_line_fn filter_line;
-  copy_line_fn copy_line;
+  filter_plane_fn filter_plane[max_plane + 1];  // by taps of an axis
+  copy_lines_fn copy_lines;
   store_tile_fn store_tile;
   store_tile_fn move_tile;  // T to T
   activate_fn activate;

@@ -1,8 +1,8 @@
 // The micro-kernel: Rows x (Vectors * lanes) sums, one multiply-add chain each, k ascending.
 //
 // sum[row][column] = sum over k of broadcast(row, k) * lanes(k, column). Which of the two is pixels and which is filters is the
-// caller's choice; what differs is where row and k of the broadcast operand lie (RowStep, KStep: constants, or addresses spill)
-// and whether a bias belongs to a column or to a row.
+// caller's choice; what differs is where row and k of the broadcast operand lie (RowStep, KStep: constants, or addresses spill;
+// KStep 0 means block_step) and whether a bias belongs to a column or to a row.
 #pragma once
 
 #include "simd/simd.hpp"
@@ -16,12 +16,13 @@ void multiply(const multiply_args* args) {
   const T* block = static_cast<const T*>(g.broadcast);
   const T* b = static_cast<const T*>(g.lanes);
   const ptrdiff_t lane_step = BiasOfColumn ? Vectors * lanes<T> : g.lane_step;  // packed panels are dense
+  const ptrdiff_t k_step = KStep ? KStep : g.block_step;
   vec<T> sum[Rows][Vectors] = {};
   for (int64_t pass = 0; pass < g.passes; ++pass) {
     for (int64_t i = 0; i < g.blocks; ++i, block += g.block_step) {
       const T* a = block;
-      const T* end = a + (i + 1 < g.blocks ? block_channels<T> : g.last_block) * KStep;
-      for (; a < end; a += KStep, b += lane_step) {
+      const T* end = a + (i + 1 < g.blocks ? block_channels<T> : g.last_block) * k_step;
+      for (; a < end; a += k_step, b += lane_step) {
         vec<T> column[Vectors];
         unroll<Vectors>::run([&](auto v) { column[decltype(v)::value] = load(b + decltype(v)::value * lanes<T>); });
         unroll<Rows>::run([&](auto r) {

@@ -4,6 +4,7 @@
 #include "kernels/activate.hpp"
 #include "kernels/filter_channels.hpp"
 #include "kernels/filter_line.hpp"
+#include "kernels/filter_plane.hpp"
 #include "kernels/move.hpp"
 #include "kernels/multiply.hpp"
 #include "kernels/tiles.hpp"
@@ -14,8 +15,10 @@ namespace SEPCONV_ISA {
 template <class T, int Rows, int Vectors>
 constexpr void fill_vectors(kernel_set& set) {
   if constexpr (Vectors > 0) {
-    if constexpr (Rows <= filters_rows && Vectors <= filters_vectors)
+    if constexpr (Rows <= filters_rows && Vectors <= filters_vectors) {
       set.filters[Rows][Vectors] = multiply<T, Rows, Vectors, block_channels<T>, 1, true>;
+      set.planar[Rows][Vectors] = multiply<T, Rows, Vectors, 1, 0, true>;
+    }
     if constexpr (Rows <= pixels_rows && Vectors <= pixels_vectors)
       set.pixels[Rows][Vectors] = multiply<T, Rows, Vectors, 1, pixels_rows, false>;
     fill_vectors<T, Rows, Vectors - 1>(set);
@@ -42,7 +45,9 @@ constexpr kernel_set make_set() {
   fill_rows<T, max_rows>(set);
   set.filter_channels = filter_channels<S, T>;
   set.filter_line = filter_line<T>;
-  set.copy_line = copy_line<S, T>;
+  set.filter_plane[3] = filter_plane<T, 3>;
+  set.filter_plane[5] = filter_plane<T, 5>;
+  set.copy_lines = copy_lines<S, T>;
   set.store_tile = store_tile<T, S>;
   set.move_tile = store_tile<T, T>;
   set.activate = activate<T>;

@@ -20,7 +20,7 @@ class phase_planes {
     column0_ = row1_ - row0_ == 1 ? p.first - row0_ * width : 0;
     column1_ = row1_ - row0_ == 1 ? p.last - row0_ * width : width;
     layout_ = make_planes(g_, row1_ - row0_, column1_ - column0_);
-    const std::size_t size = static_cast<std::size_t>(layout_.elements()) * sizeof(T);  // fits: checked in make_schedule
+    const std::size_t size = static_cast<std::size_t>(layout_.elements() + 64 / static_cast<int64_t>(sizeof(T))) * sizeof(T);  // fits: checked in make_schedule
     std::memset(static_cast<void*>(data_), 0, size);
     for (int64_t i = 0; i < g_.kernel[0]; ++i)
       for (int64_t j = 0; j < g_.kernel[1]; ++j) {
@@ -38,12 +38,12 @@ class phase_planes {
       const span rows = inside(row0_, layout_.rows, 0, remainder);
       for (int64_t j = 0; j < layout_.column_planes; ++j) {
         const span columns = inside(column0_, layout_.pitch, 1, j * g_.dilation[1] % g_.stride[1]);
-        if (columns.first == columns.last) continue;
-        for (int64_t r = rows.first; r < rows.last; ++r)
-          t_.kernels().copy_line(
-              channel + ((rows.start + r * g_.stride[0]) * g_.input_step[1] +
-                         (columns.start + columns.first * g_.stride[1]) * g_.input_step[2]) * element,
-              g_.stride[1] * g_.input_step[2], columns.last - columns.first, data_ + plane(i, j) + r * layout_.pitch + columns.first);
+        if (columns.first == columns.last || rows.first == rows.last) continue;
+        const ptrdiff_t from = (rows.start + rows.first * g_.stride[0]) * g_.input_step[1] +
+                               (columns.start + columns.first * g_.stride[1]) * g_.input_step[2];
+        t_.kernels().copy_lines(channel + from * element, g_.stride[0] * g_.input_step[1], g_.stride[1] * g_.input_step[2],
+                                rows.last - rows.first, columns.last - columns.first,
+                                data_ + plane(i, j) + rows.first * layout_.pitch + columns.first, layout_.pitch);
       }
     }
   }
@@ -87,32 +87,49 @@ struct row_target {
   ptrdiff_t step;  // between rows
 };
 
+// The dense filter of this geometry that takes many rows at once, or null.
+filter_plane_fn plane_filter(const task& t) {
+  const geometry& g = t.geo();
+  const bool dense = g.kernel[0] == g.kernel[1] && g.stride == pair{1, 1} && g.dilation == pair{1, 1};
+  return dense && g.kernel[0] <= max_plane ? t.kernels().filter_plane[g.kernel[0]] : nullptr;
+}
+
 // One depthwise channel of a piece.
 template <class T>
-void filter_piece(const task& t, const scratch& s, const piece& p, const phase_planes<T>& planes, filter_line_args a,
+void filter_piece(const task& t, const scratch& s, const piece& p, const phase_planes<T>& planes, const filter_line_args& line,
                   row_target<T> target) {
   const int64_t width = t.geo().output[2];
-  if (t.sched().short_rows && planes.row1() - planes.row0() > 1) {
+  const filter_plane_fn filter = plane_filter(t);
+  const bool wide = !filter && t.sched().short_rows && planes.row1() - planes.row0() > 1;
+  if (wide) {
     // All rows in one run, at the pitch of the planes; what lies between rows is computed for nothing and left behind.
+    filter_line_args a = line;
     a.input = planes.at(planes.row0(), planes.column0());
     a.output = s.wide;
     a.count = (planes.row1() - planes.row0() - 1) * planes.pitch() + width;
     t.kernels().filter_line(&a);
   }
-  for (int64_t pixel = p.first; pixel < p.last;) {
+  for (int64_t pixel = p.first; pixel < p.last;) {  // the rest of a row, whole rows, the beginning of one
     const int64_t row = pixel / width, column = pixel - row * width;
     const int64_t count = std::min(width - column, p.last - pixel);
-    T* to = target.first + (row - planes.row0()) * target.step + column - (row > planes.row0() ? p.first - planes.row0() * width : column);
-    int64_t rows = 1;
-    if (t.sched().short_rows && planes.row1() - planes.row0() > 1) {
-      if (count == width) rows = (p.last - pixel) / width;
+    const int64_t rows = count == width ? (p.last - pixel) / width : 1;
+    T* to = target.first + (row - planes.row0()) * target.step + column -
+            (row > planes.row0() ? p.first - planes.row0() * width : column);
+    if (filter) {
+      const filter_plane_args a = {planes.at(row, column), planes.pitch(), line.weights, line.bias, line.lo, line.hi, to,
+                                   target.step, rows, count};
+      filter(&a);
+    } else if (wide) {
       t.kernels().move_tile(reinterpret_cast<const T*>(s.wide) + (row - planes.row0()) * planes.pitch() + column, planes.pitch(),
                             rows, count, to, target.step, 1);
     } else {
-      a.input = planes.at(row, column);
-      a.output = to;
+      filter_line_args a = line;
       a.count = count;
-      t.kernels().filter_line(&a);
+      for (int64_t r = 0; r < rows; ++r) {
+        a.input = planes.at(row + r, column);
+        a.output = to + r * target.step;
+        t.kernels().filter_line(&a);
+      }
     }
     pixel += rows * count;
   }
@@ -123,11 +140,7 @@ void filter_piece(const task& t, const scratch& s, const piece& p, const phase_p
 template <class T>
 void gather_pixels(const task& t, const scratch& s, const piece& p, int64_t c0, int64_t c1) {
   const geometry& g = t.geo();
-  constexpr int64_t block = block_channels<T>;
-  const int64_t blocks = (g.channels() + block - 1) / block, width = g.output[2];
   const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype));
-  const bool blocked = t.sched().multiply == multiply_lanes::filters;
-  const int64_t pitch = t.sched().pitch;
   phase_planes<T> planes(t, s, p);
   filter_line_args a = {};
   a.offsets = s.offsets;
@@ -135,27 +148,18 @@ void gather_pixels(const task& t, const scratch& s, const piece& p, int64_t c0, 
   a.lo = t.depthwise.lo;
   a.hi = t.depthwise.hi;
   for (int64_t c = c0; c < c1; ++c) {
-    const int64_t lane = c % block, held = std::min(block, g.channels() - (c - lane));  // channels of this block
     planes.fill(t.input + (p.image * g.input_step[0] + c * g.input_step[3]) * element);
     for (int64_t m = 0; m < g.multiplier; ++m) {
       const int64_t k = m * g.channels() + c;
       a.weights = static_cast<const T*>(t.pack->planar) + k * g.taps;
       a.bias = static_cast<double>(static_cast<const T*>(t.pack->planar_bias)[k]);
-      row_target<T> target = {nullptr, width};
+      row_target<T> target = {reinterpret_cast<T*>(s.rows) + k * t.sched().pitch + p.at, g.output[2]};
       if (t.sched().direct)
         target = {reinterpret_cast<T*>(t.output) + place(g, p.image * g.image_pixels + p.first).offset +
                       (c * g.multiplier + m) * g.output_step[3],
                   g.output_step[1]};
-      else if (blocked)
-        target.first = reinterpret_cast<T*>(s.block) + (m * held + lane) * pitch;
-      else
-        target.first = reinterpret_cast<T*>(s.rows) + k * pitch + p.at;
       filter_piece<T>(t, s, p, planes, a, target);
     }
-    if (!blocked || lane + 1 < held) continue;
-    for (int64_t m = 0; m < g.multiplier; ++m)  // [channel][pixel] -> [pixel][channel]
-      t.kernels().move_tile(reinterpret_cast<T*>(s.block) + m * held * pitch, pitch, held, p.last - p.first,
-                            reinterpret_cast<T*>(s.rows) + ((m * blocks + c / block) * pitch + p.at) * block, 1, block);
   }
 }
 

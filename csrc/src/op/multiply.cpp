@@ -59,50 +59,57 @@ bool needs_buffer(const task& t) {
   return t.last.pass || (t.geo().dtype != SEPCONV_FLOAT32 && t.geo().dtype != SEPCONV_FLOAT64);
 }
 
-// Lanes over filters: rows are pixels of blocked scratch.
+// Lanes over filters: rows are pixels of scratch, in blocks of channels or in planes.
 template <class T>
 void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64_t p0, int64_t p1) {
   const geometry& g = t.geo();
   const schedule& plan = t.sched();
   constexpr int64_t block = block_channels<T>;
+  const bool blocked = plan.gather == gather_lanes::channels;
   const int64_t lanes = t.kernels().lanes, count = pixels.last - pixels.first;
   const int64_t groups = ceil_div(count, plan.rows);
   const bool dense = g.output_step[3] == 1 && !needs_buffer(t);
   const tile_places places(g, pixels);
   T* tile = reinterpret_cast<T*>(s.tile);
   multiply_args a = {};
-  a.blocks = ceil_div(g.channels(), block);
-  a.block_step = plan.pitch * block;
-  a.last_block = g.channels() - (a.blocks - 1) * block;
-  a.passes = g.multiplier;
+  a.blocks = blocked ? ceil_div(g.channels(), block) : 1;
+  a.block_step = blocked ? plan.pitch * block : plan.pitch;
+  a.last_block = blocked ? g.channels() - (a.blocks - 1) * block : g.depth;
+  a.passes = blocked ? g.multiplier : 1;
   a.lo = t.last.lo;
   a.hi = t.last.hi;
-  for (int64_t panel = p0; panel < p1; ++panel) {
+  const auto micro_tile = [&](int64_t panel, int64_t group) {
     const int64_t f = panel * plan.columns, filters = std::min(plan.columns, g.filters() - f);
     const int64_t vectors = ceil_div(filters, lanes);
-    const bool whole = filters == vectors * lanes;
+    const int64_t first = group * count / groups, rows = (group + 1) * count / groups - first;  // even groups
+    const int64_t q = pixels.first + first;
     a.lanes = static_cast<const T*>(t.pack->panels) + f * g.depth;
     a.bias = static_cast<const T*>(t.pack->bias) + f;
-    for (int64_t group = 0; group < groups; ++group) {
-      const int64_t first = group * count / groups, rows = (group + 1) * count / groups - first;  // even groups
-      const int64_t q = pixels.first + first;
-      a.broadcast = reinterpret_cast<const T*>(s.rows) + first * block;
-      const multiply_fn kernel = t.kernels().filters[rows][vectors];
-      if (dense && whole) {
-        const pixel_place to = places(q);
-        if (to.run >= rows) {
-          a.output = reinterpret_cast<T*>(t.output) + to.offset + f;
-          a.output_row = g.output_step[2];
-          kernel(&a);
-          continue;
-        }
+    a.broadcast = reinterpret_cast<const T*>(s.rows) + first * (blocked ? block : 1);
+    const multiply_fn kernel = (blocked ? t.kernels().filters : t.kernels().planar)[rows][vectors];
+    if (dense && filters == vectors * lanes) {
+      const pixel_place to = places(q);
+      if (to.run >= rows) {
+        a.output = reinterpret_cast<T*>(t.output) + to.offset + f;
+        a.output_row = g.output_step[2];
+        kernel(&a);
+        return;
       }
-      a.output = tile;
-      a.output_row = vectors * lanes;
-      kernel(&a);
-      activate_buffer(t, tile, rows * a.output_row);
-      store_buffer(t, tile, a.output_row, q, rows, f, filters, false);
     }
+    a.output = tile;
+    a.output_row = vectors * lanes;
+    kernel(&a);
+    activate_buffer(t, tile, rows * a.output_row);
+    store_buffer(t, tile, a.output_row, q, rows, f, filters, false);
+  };
+  // What is small stays in L1: all weights, and then whole pixels are finished one after the other; or else a panel.
+  const int64_t weights = g.depth * (p1 - p0) * plan.columns * static_cast<int64_t>(sizeof(T));  // fits: below the pack's size
+  if (weights <= 24 << 10) {
+    for (int64_t group = 0; group < groups; ++group)
+      for (int64_t panel = p0; panel < p1; ++panel) micro_tile(panel, group);
+  } else {
+    for (int64_t panel = p0; panel < p1; ++panel)
+      for (int64_t group = 0; group < groups; ++group) micro_tile(panel, group);
   }
 }
 

@@ -40,7 +40,7 @@ struct rows_of_tile {
 template <class T>
 rows_of_tile rows_in_scratch(const task& t, pixel_range pixels) {
   const geometry& g = t.geo();
-  const bool blocked = t.sched().multiply == multiply_lanes::filters;
+  const bool blocked = t.sched().gather == gather_lanes::channels;
   const int64_t block = blocked ? block_channels<T> : 1;
   const int64_t count = blocked ? (g.channels() + block - 1) / block * g.multiplier : g.depth;
   return {count, t.sched().pitch * block, (pixels.last - pixels.first) * block};
@@ -84,9 +84,11 @@ void run_filters(const task& t) {
       gather<T>(t, s, pixels, b0 * block, std::min(b1 * block, g.channels()));
       if (!t.depthwise.pass) return;
       const rows_of_tile r = rows_in_scratch<T>(t, pixels);
+      const bool blocked = t.sched().gather == gather_lanes::channels;
+      const int64_t first = blocked ? b0 : b0 * block, last = blocked ? b1 : std::min(b1 * block, g.channels());
       for (int64_t m = 0; m < g.multiplier; ++m)
-        for (int64_t b = b0; b < b1; ++b)
-          activate_rows<T>(t, reinterpret_cast<T*>(s.rows) + (m * blocks + b) * r.stride, r.length);
+        for (int64_t i = first; i < last; ++i)
+          activate_rows<T>(t, reinterpret_cast<T*>(s.rows) + (m * (r.count / g.multiplier) + i) * r.stride, r.length);
     });
     const int64_t multiplies = std::min(shares, panels);
     parallel_for(multiplies, t.sched().threads, [&](int64_t i, int32_t worker) {
@@ -117,7 +119,6 @@ scratch scratch_of(const task& t, int32_t worker) {
   out.rows = s.threads_split == split::filters ? t.workspace : take(s.scratch_size);
   out.planes = take(s.planes_size);
   out.wide = take(s.wide_size);
-  out.block = take(s.block_size);
   out.tile = take(s.tile_size);
   out.offsets = reinterpret_cast<ptrdiff_t*>(take(s.offsets_size));
   return out;

@@ -29,7 +29,6 @@ struct scratch {
   char* rows;     // patch matrix
   char* planes;
   char* wide;
-  char* block;
   char* tile;
   ptrdiff_t* offsets;
 };

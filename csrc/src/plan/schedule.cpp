@@ -66,7 +66,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
   s.columns = (over_pixels ? k.pixels_vectors : k.filters_vectors) * k.lanes;  // fits: constants
   const int64_t quantum = over_pixels ? s.columns : s.rows;  // pixels of a micro-tile
 
-  const bool planar = over_pixels || (!g.multiplies() && s.gather == gather_lanes::pixels);
+  const bool planar = s.gather == gather_lanes::pixels;
   const int64_t depth =
       planar ? g.depth : checked_mul(round_up(g.channels(), block, "channels"), g.multiplier, "multiplier");
 
@@ -96,26 +96,25 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
   }
   s.tile_pixels = pixels;
   s.channel_group = 256;
-  s.pitch = round_up(pixels, over_pixels ? s.columns : k.lanes, "workspace");
+  // An odd number of cache lines, so that the planes or blocks of one pixel don't compete for the same sets of L1.
+  const int64_t lines = planar ? ceil_div(round_up(pixels, over_pixels ? s.columns : k.lanes, "workspace"), block) : pixels;
+  s.pitch = checked_mul((lines | 1), planar ? block : 1, "workspace");
 
   if (!s.direct) s.scratch_size = aligned(checked_mul(s.pitch, row_size, "workspace"));
   if (s.gather == gather_lanes::pixels) {
     const int64_t rows = pixels < g.output[2] ? 1 : std::min(g.output[1], ceil_div(pixels - 1, g.output[2]) + 1);  // see gather()
     const plane_layout planes = make_planes(g, rows, std::min(g.output[2], pixels));
     const int64_t area = checked_mul(planes.rows, planes.pitch, "workspace");
-    s.planes_size = aligned(checked_mul(checked_mul(planes.row_planes, planes.column_planes, "workspace"),
-                                        checked_mul(area, element, "workspace"), "workspace"));
+    const int64_t all = checked_mul(checked_mul(planes.row_planes, planes.column_planes, "workspace"), area, "workspace");
+    s.planes_size = aligned(checked_mul(checked_add(all, block, "workspace"), element, "workspace"));  // and a vector beyond
     s.short_rows = rows > 1 && g.output[2] < 8 * k.lanes;  // fits: constants
     if (s.short_rows) s.wide_size = aligned(checked_mul(checked_mul(rows, planes.pitch, "workspace"), element, "workspace"));
-    if (!planar)
-      s.block_size = aligned(checked_mul(checked_mul(std::min(g.channels(), block), g.multiplier, "workspace"),
-                                         checked_mul(s.pitch, element, "workspace"), "workspace"));
     s.offsets_size = aligned(checked_mul(g.taps, int64_t{8}, "kernel"));
   }
   if (g.multiplies()) s.tile_size = aligned(s.rows * s.columns * element);  // fits: constants
 
   std::size_t worker = s.planes_size;
-  for (std::size_t part : {s.wide_size, s.block_size, s.offsets_size, s.tile_size}) worker = checked_add(worker, part, "workspace");
+  for (std::size_t part : {s.wide_size, s.offsets_size, s.tile_size}) worker = checked_add(worker, part, "workspace");
   if (s.threads_split == split::filters)
     s.shared_size = s.scratch_size;
   else

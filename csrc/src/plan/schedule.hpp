@@ -2,8 +2,8 @@
 //
 // A tile is a range of output pixels in raster order over the whole batch; its patch matrix (one row of K values a pixel) lives in
 // scratch. Two layouts of scratch:
-//   blocked  [K / block][pixel][block]   for lanes over filters
-//   planar   [K][pixel]                  for lanes over pixels
+//   blocked  [K / block][pixel][block]   of a gather over channels
+//   planar   [K][pixel]                  of a gather over pixels
 #pragma once
 
 #include "plan/geometry.hpp"
@@ -32,10 +32,10 @@ struct schedule {
   int64_t channel_group;  // channels that the depthwise filter takes at a time
   // Workspace, in bytes: one shared part, then one part a worker.
   std::size_t shared_size, worker_size;
-  // Parts of a worker's: patch matrix (unless shared), phase planes of one channel, its result at their pitch, planar rows of a block
-  // of channels, a micro-tile, offsets of taps
-  std::size_t scratch_size, planes_size, wide_size, block_size, tile_size, offsets_size;
-  int64_t pitch;       // pixels between rows of planar scratch
+  // Parts of a worker's: patch matrix (unless shared), phase planes of one channel, its result at their pitch, a micro-tile, offsets of
+  // taps
+  std::size_t scratch_size, planes_size, wide_size, tile_size, offsets_size;
+  int64_t pitch;       // pixels from one block or plane of scratch to the next
   bool short_rows;     // the gather over pixels filters all rows of a tile in one run
 };
 

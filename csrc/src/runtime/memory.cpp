@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <mutex>
+#include <new>
 
 namespace sepconv {
 namespace {
@@ -58,9 +59,10 @@ struct pool {
   }
 };
 
-// Never destroyed: arrays may outlive static destructors.
+// Never destroyed: arrays may outlive static destructors. In place, so that it can't fail.
 pool& the_pool() {
-  static pool* p = new pool;
+  alignas(pool) static unsigned char place[sizeof(pool)];
+  static pool* p = new (place) pool;
   return *p;
 }
 

@@ -62,6 +62,38 @@ struct unroll<0> {
   static SEPCONV_INLINE void run(F&&) {}
 };
 
+// The element type of a vector.
+template <class V>
+struct scalar_of;
+template <>
+struct scalar_of<vec<float>> {
+  typedef float type;
+};
+template <>
+struct scalar_of<vec<double>> {
+  typedef double type;
+};
+
+// Lane k is lane Index::of<T>(k) of a followed by b.
+template <int... I>
+struct lane_list {
+  template <class T, class Index>
+  static SEPCONV_INLINE vec<T> shuffle(vec<T> a, vec<T> b) {
+    return __builtin_shufflevector(a, b, Index::template of<T>(I)...);
+  }
+};
+template <int N, int... I>
+struct first_lane_list : first_lane_list<N - 1, N - 1, I...> {};
+template <int... I>
+struct first_lane_list<0, I...> {
+  typedef lane_list<I...> type;
+};
+
+template <class T, class Index>
+SEPCONV_INLINE vec<T> shuffle(vec<T> a, vec<T> b) {
+  return first_lane_list<lanes<T>>::type::template shuffle<T, Index>(a, b);
+}
+
 // `x - {}` and not `x + {}`: the latter is an addition for the compiler, since -0 + 0 is not -0.
 template <class T>
 SEPCONV_INLINE vec<T> broadcast(T x) {

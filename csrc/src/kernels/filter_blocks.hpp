@@ -1,0 +1,140 @@
+// The bodies of the depthwise filter with lanes over channels: how one vector of channels of a block of output pixels is summed.
+//
+//   patch   3x3, the commonest: rows and columns of outputs, each input vector loaded once for all of them
+//   slide   a width and stride known in advance, no dilation: one row of outputs; a row's weights stay in registers
+//   any     every other geometry, and the last channels of a tail; input as operand of the multiply-add
+//
+// Inside says that all columns of the block lie inside the image; else each is looked at. A block at the edge is one column wide,
+// but for wide kernels, whose edges are.
+#pragma once
+
+#include "simd/simd.hpp"
+
+namespace sepconv {
+namespace SEPCONV_ISA {
+
+struct tap_range {
+  int64_t first, end;
+};
+
+// What a block of output pixels reads. Its input begins at the first row of `rows`, and at the column of the first pixel's first tap,
+// which may lie outside.
+struct tap_window {
+  tap_range rows;      // of taps inside the image; of the block's input rows, for `patch`
+  ptrdiff_t first_tap;  // where the weights begin
+  int64_t columns;
+  ptrdiff_t input_row, input_column;  // steps of the input: between rows of taps, between columns
+  int64_t stride, dilation;           // of columns
+  int64_t first_column, end_column;   // the part of the block's input columns inside the image
+};
+
+// The k in [0, kernel + rows - 1) for which start + k * dilation lies in [0, size). More than one row goes without dilation.
+SEPCONV_INLINE tap_range inside(int64_t start, int64_t dilation, int64_t kernel, int64_t size, int64_t rows) {
+  const int64_t most = kernel + rows - 1;
+  int64_t first = start >= 0 ? 0 : (-start + dilation - 1) / dilation;
+  int64_t end = size > start ? (size - start + dilation - 1) / dilation : 0;
+  if (first > most) first = most;
+  if (end > most) end = most;
+  return {first, end > first ? end : first};
+}
+
+template <bool Inside>
+struct patch_3x3 {
+  static constexpr bool tails = false;
+#if SEPCONV_ISA_NUMBER == 2  // 16 registers
+  static constexpr int rows = 2, columns = Inside ? 4 : 1;
+#else
+  static constexpr int rows = 4, columns = Inside ? 5 : 1;
+#endif
+  template <bool, class S, class T, int Rows, int Columns>
+  static SEPCONV_INLINE void run(const S* x, const tap_window& taps, const T* w, vec<T> (&sum)[Rows][Columns], int64_t) {
+    x -= taps.rows.first * taps.input_row;
+    unroll<Rows + 2>::run([&](auto i) {
+      constexpr int line = decltype(i)::value;
+      if (line >= taps.rows.first && line < taps.rows.end) {
+        const S* column = x;
+        unroll<Columns + 2>::run([&](auto q) {
+          constexpr int at = decltype(q)::value;
+          if (Inside || (at >= taps.first_column && at < taps.end_column)) {
+            const vec<T> value = load_as(column);
+            unroll<Rows>::run([&](auto r) {
+              constexpr int row = decltype(r)::value, tap_row = line - row;
+              if constexpr (tap_row >= 0 && tap_row < 3)
+                unroll<Columns>::run([&](auto p) {
+                  constexpr int pixel = decltype(p)::value, tap = at - pixel;
+                  if constexpr (tap >= 0 && tap < 3)
+                    sum[row][pixel] = fma(value, load(w + (tap_row * 3 + tap) * block_channels<T>), sum[row][pixel]);
+                });
+            });
+          }
+          column += taps.input_column;
+        });
+      }
+      x += taps.input_row;
+      asm("" : "+r"(x));  // or all addresses are computed before the loop over channels, and spilled
+    });
+  }
+};
+
+template <int Width, int Stride, bool Inside>
+struct slide {
+  static constexpr bool tails = false;
+  static constexpr int rows = 1, columns = Inside ? 8 : Width / 2;
+  template <bool, class S, class T, int Columns>
+  static SEPCONV_INLINE void run(const S* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][Columns], int64_t) {
+    for (int64_t i = taps.rows.first; i < taps.rows.end; ++i, x += taps.input_row, w += Width * block_channels<T>) {
+      vec<T> weight[Width];
+      unroll<Width>::run([&](auto j) { weight[decltype(j)::value] = load(w + decltype(j)::value * block_channels<T>); });
+      const S* column = x;
+      unroll<(Columns - 1) * Stride + Width>::run([&](auto q) {
+        constexpr int at = decltype(q)::value;
+        if (Inside || (at >= taps.first_column && at < taps.end_column)) {
+          const vec<T> value = load_as(column);
+          unroll<Width>::run([&](auto r) {  // from the last tap to the first: outputs ascending, each output's taps ascending
+            constexpr int j = Width - 1 - decltype(r)::value;
+            constexpr int p = (at - j) / Stride;
+            if constexpr (at >= j && (at - j) % Stride == 0 && p < Columns) sum[0][p] = fma(value, weight[j], sum[0][p]);
+          });
+        }
+        column += taps.input_column;
+      });
+    }
+  }
+};
+
+template <bool Inside>
+using slide_3_2 = slide<3, 2, Inside>;
+template <bool Inside>
+using slide_5_1 = slide<5, 1, Inside>;
+template <bool Inside>
+using slide_5_2 = slide<5, 2, Inside>;
+template <bool Inside>
+using slide_7_1 = slide<7, 1, Inside>;
+
+template <bool Inside>
+struct any_filter {
+  static constexpr bool tails = true;
+  static constexpr int rows = 1, columns = Inside ? 8 : 1;
+  template <bool Whole, class S, class T, int Columns>
+  static SEPCONV_INLINE void run(const S* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][Columns], int64_t count) {
+    const ptrdiff_t step = taps.stride * taps.input_column;
+    for (int64_t i = taps.rows.first; i < taps.rows.end; ++i, x += taps.input_row) {
+      const S* column = x;
+      for (int64_t j = 0; j < taps.columns; ++j, column += taps.dilation * taps.input_column, w += block_channels<T>) {
+        const vec<T> weight = load(w);
+        unroll<Columns>::run([&](auto p) {
+          constexpr int pixel = decltype(p)::value;
+          const int64_t at = j * taps.dilation + pixel * taps.stride;
+          if (Inside || (at >= taps.first_column && at < taps.end_column)) {
+            const S* from = column + pixel * step;
+            const vec<T> value = Whole ? load_as(from) : load_as_partial(from, count);
+            sum[0][pixel] = fma(value, weight, sum[0][pixel]);
+          }
+        });
+      }
+    }
+  }
+};
+
+}  // namespace SEPCONV_ISA
+}  // namespace sepconv
