@@ -44,15 +44,24 @@ Sequential([Input((8, 8, 2), name="x"), SeparableConv2D(2, 3, name="a")], traina
 
 # Objects, whose serialized form is recorded.
 OBJECTS = [
-    *(f"initializers.{name}()" for name in "Zeros Ones GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal".split()),
-    *(f"initializers.{name}()" for name in "RandomNormal RandomUniform TruncatedNormal VarianceScaling Orthogonal Identity".split()),
+    *(
+        f"initializers.{name}()"
+        for name in "Zeros Ones GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal".split()
+    ),
+    *(
+        f"initializers.{name}()"
+        for name in "RandomNormal RandomUniform TruncatedNormal VarianceScaling Orthogonal Identity".split()
+    ),
     "initializers.Constant(0.25)",
     "initializers.HeNormal(seed=3)",
     "initializers.RandomUniform(-0.5, 0.25, seed=4)",
     "initializers.TruncatedNormal(0.5, 0.25)",
     "initializers.VarianceScaling(scale=0.5, mode='fan_avg', distribution='untruncated_normal', seed=1)",
     "initializers.Orthogonal(gain=2.0, seed=5)",
-    *(f"initializers.get({name!r})" for name in "zeros one normal uniform Ones he_normal HeNormal orthogonal lecun_uniform".split()),
+    *(
+        f"initializers.get({name!r})"
+        for name in "zeros one normal uniform Ones he_normal HeNormal orthogonal lecun_uniform".split()
+    ),
     "initializers.get({'class_name': 'Constant', 'config': {'value': 3.0}})",
     "regularizers.L1()",
     "regularizers.L1(0.5)",
@@ -94,7 +103,10 @@ FUNCTIONS = [
 
 # What is computed from an array `x`: of shapes (3, 2, 4, 2), (5, 3) and (6,).
 OF_WEIGHTS = [
-    *(f"constraints.{c}(x)" for c in ("MaxNorm(0.5)", "NonNeg()", "UnitNorm()", "MinMaxNorm(0.25, 0.5)", "MinMaxNorm(0.1, 0.4, 0.25)")),
+    *(
+        f"constraints.{c}(x)"
+        for c in ("MaxNorm(0.5)", "NonNeg()", "UnitNorm()", "MinMaxNorm(0.25, 0.5)", "MinMaxNorm(0.1, 0.4, 0.25)")
+    ),
     "constraints.MaxNorm(0.5, axis=list(range(x.ndim)))(x)",
     "constraints.UnitNorm(axis=x.ndim - 1)(x)",
     "constraints.MinMaxNorm(0.5, 1.5, 0.75, axis=list(range(x.ndim)))(x)",
@@ -116,7 +128,10 @@ DETERMINISTIC = [
 ]
 # Those that draw: least, greatest, mean and deviation of what they give for `shape` are recorded.
 DRAWING = [
-    *(f"initializers.{name}(seed=1)(shape)" for name in "GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal".split()),
+    *(
+        f"initializers.{name}(seed=1)(shape)"
+        for name in "GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal".split()
+    ),
     *(f"initializers.{name}(seed=1)(shape)" for name in "RandomNormal RandomUniform TruncatedNormal VarianceScaling".split()),
     "initializers.VarianceScaling(3.0, 'fan_out', 'untruncated_normal', seed=1)(shape)",
     "initializers.VarianceScaling(2.0, 'fan_avg', 'uniform', seed=1)(shape)",
@@ -128,36 +143,43 @@ DRAWING = [
 ]
 
 # The shape of the output, for layers and inputs of every kind; where Keras refuses the shape, so do we.
-SHAPES = [
-    f"{layer}(4, {kernel}, {strides}, {padding!r}, {form!r}, {dilation}).compute_output_shape({shape})"
-    for layer, kernel, strides, dilation in (
-        ("SeparableConv2D", 3, 1, 1),
-        ("SeparableConv2D", (2, 5), (3, 2), (1, 2)),
-        ("SeparableConv2D", (7, 1), (2, 4), (3, 5)),
-    )
-    for padding in ("valid", "same")
-    for form, shapes in (
-        ("channels_last", ((None, None, None, 3), (2, 9, 12, 3), (None, 19, None, 2), (0, 28, 7, 1), (1, 2, 2, 3), (1, 9, 9, None))),
-        ("channels_first", ((None, 3, None, None), (2, 3, 9, 12), (None, 2, None, 21), (1, 3, 2, 2))),
-    )
-    for shape in shapes
-] + [
-    f"{layer}({kernel}, {strides}, {padding!r}, {multiplier}, {form!r}, {dilation}).compute_output_shape({shape})"
-    for layer, kernel, strides, dilation, form, shapes in (
-        ("DepthwiseConv2D", 3, 2, 1, "channels_last", ((None, None, None, 3), (2, 9, 12, 3), (1, 2, 2, 3))),
-        ("DepthwiseConv2D", (4, 3), (2, 3), (2, 1), "channels_first", ((None, 3, None, 9), (2, 3, 9, 12), (1, 3, 2, 2))),
-        ("DepthwiseConv1D", 4, 3, 2, "channels_last", ((None, None, 3), (2, 12, 3), (1, 6, 3), (1, 7, 3))),
-        ("DepthwiseConv1D", 5, 2, 1, "channels_first", ((None, 3, None), (2, 3, 12), (1, 3, 4))),
-    )
-    for padding in ("valid", "same")
-    for multiplier in (1, 3)
-    for shape in shapes
-] + [
-    f"SeparableConv1D(4, {kernel}, {strides}, {padding!r}, dilation_rate={dilation}).compute_output_shape({shape})"
-    for kernel, strides, dilation in ((1, 1, 1), (3, 2, 2), (6, 5, 3))
-    for padding in ("valid", "same")
-    for shape in ((None, None, 3), (2, 12, 3), (1, 5, 3), (0, 16, 3))
-]
+SHAPES = (
+    [
+        f"{layer}(4, {kernel}, {strides}, {padding!r}, {form!r}, {dilation}).compute_output_shape({shape})"
+        for layer, kernel, strides, dilation in (
+            ("SeparableConv2D", 3, 1, 1),
+            ("SeparableConv2D", (2, 5), (3, 2), (1, 2)),
+            ("SeparableConv2D", (7, 1), (2, 4), (3, 5)),
+        )
+        for padding in ("valid", "same")
+        for form, shapes in (
+            (
+                "channels_last",
+                ((None, None, None, 3), (2, 9, 12, 3), (None, 19, None, 2), (0, 28, 7, 1), (1, 2, 2, 3), (1, 9, 9, None)),
+            ),
+            ("channels_first", ((None, 3, None, None), (2, 3, 9, 12), (None, 2, None, 21), (1, 3, 2, 2))),
+        )
+        for shape in shapes
+    ]
+    + [
+        f"{layer}({kernel}, {strides}, {padding!r}, {multiplier}, {form!r}, {dilation}).compute_output_shape({shape})"
+        for layer, kernel, strides, dilation, form, shapes in (
+            ("DepthwiseConv2D", 3, 2, 1, "channels_last", ((None, None, None, 3), (2, 9, 12, 3), (1, 2, 2, 3))),
+            ("DepthwiseConv2D", (4, 3), (2, 3), (2, 1), "channels_first", ((None, 3, None, 9), (2, 3, 9, 12), (1, 3, 2, 2))),
+            ("DepthwiseConv1D", 4, 3, 2, "channels_last", ((None, None, 3), (2, 12, 3), (1, 6, 3), (1, 7, 3))),
+            ("DepthwiseConv1D", 5, 2, 1, "channels_first", ((None, 3, None), (2, 3, 12), (1, 3, 4))),
+        )
+        for padding in ("valid", "same")
+        for multiplier in (1, 3)
+        for shape in shapes
+    ]
+    + [
+        f"SeparableConv1D(4, {kernel}, {strides}, {padding!r}, dilation_rate={dilation}).compute_output_shape({shape})"
+        for kernel, strides, dilation in ((1, 1, 1), (3, 2, 2), (6, 5, 3))
+        for padding in ("valid", "same")
+        for shape in ((None, None, 3), (2, 12, 3), (1, 5, 3), (0, 16, 3))
+    ]
+)
 
 _SEP2, _SEP1, _DW2, _DW1 = "SeparableConv2D({})", "SeparableConv1D({})", "DepthwiseConv2D({})", "DepthwiseConv1D({})"
 _BUILT = "built(SeparableConv2D(4, 3), 1, 8, 8, 3)"

@@ -82,7 +82,9 @@ def layer_cases(rng):
 
 def draw_shape_of(arguments, rng):
     """An input in channels_last for layers whose arguments were changed after they were drawn."""
-    sizes = [d * (k - 1) + 1 + int(rng.randint(4)) for k, d in zip(arguments["kernel_size"], arguments["dilation_rate"], strict=True)]
+    sizes = [
+        d * (k - 1) + 1 + int(rng.randint(4)) for k, d in zip(arguments["kernel_size"], arguments["dilation_rate"], strict=True)
+    ]
     return [1, *sizes, 2]
 
 
@@ -170,7 +172,11 @@ def record_shapes_and_refusals(_):
     # A refused shape has no answer. None stands for it.
     write_json("shapes", [[e, answer(e)[0]] for e in expressions.SHAPES])
     rows = []
-    for kind, table in (("both", expressions.REFUSED), ("allowed here", expressions.ALLOWED_HERE), ("refused here", expressions.REFUSED_HERE)):
+    for kind, table in (
+        ("both", expressions.REFUSED),
+        ("allowed here", expressions.ALLOWED_HERE),
+        ("refused here", expressions.REFUSED_HERE),
+    ):
         for entry in table:
             expression, word = entry if isinstance(entry, tuple) else (entry, "")
             _, error = answer(expression)
@@ -184,7 +190,9 @@ def record_shapes_and_refusals(_):
 
 
 def record_functions(rng):
-    grid = np.concatenate([np.linspace(-6, 6, 97), np.linspace(-1, 1, 17), [-30, -15, -9, 9, 15, 30, 1e-4, -1e-4, 0.5, -0.5, 3, -3]])
+    grid = np.concatenate(
+        [np.linspace(-6, 6, 97), np.linspace(-1, 1, 17), [-30, -15, -9, 9, 15, 30, 1e-4, -1e-4, 0.5, -0.5, 3, -3]]
+    )
     functions = [*(f"activations.get({name!r})(x)" for name in ACTIVATIONS), *expressions.FUNCTIONS]
     weights = [rng.standard_normal(shape).astype(np.float32) for shape in ((3, 2, 4, 2), (5, 3), (6,))]
     rows, inputs, outputs = [], Tape("float32"), Tape("float32")
