@@ -3,8 +3,9 @@
 
     python bench/compare.py BASE HEAD [--filter REGEX] [--rounds N] [--tolerance 0.05]
 
-BASE and HEAD are git revisions, "." for the working tree, or folders of a build with -DSEPCONV_BUILD_BENCH=ON. Revisions are built with
-this tree's bench and cases, so that both sides are asked the same. The exit status is 1 if a case is slower than the tolerance allows.
+BASE and HEAD are git revisions, "." for the working tree, or folders of a build with -DSEPCONV_BUILD_BENCH=ON. Revisions are built
+with this tree's bench and cases, so that both sides are asked the same. The exit status is 1 if a case is slower than the tolerance
+allows.
 """
 
 from __future__ import annotations
@@ -113,13 +114,11 @@ def main() -> int:
     for name, before in base.items():
         after = head[name]
         ratio = median(after) / median(before)
-        flag = ratio > 1 + arguments.tolerance
+        flag = "  SLOWER" if ratio > 1 + arguments.tolerance else ""
         if flag:
             slower.append(name)
         spread = max(noise(before), noise(after))
-        print(
-            f"{name:<{width}}  {median(before):>10.2f}  {median(after):>10.2f}  {ratio:>11.3f}  {spread:>5.1%}{'  SLOWER' if flag else ''}"
-        )
+        print(f"{name:<{width}}  {median(before):>10.2f}  {median(after):>10.2f}  {ratio:>11.3f}  {spread:>5.1%}{flag}")
     if arguments.json:
         Path(arguments.json).write_text(json.dumps({"base": base, "head": head}, indent=1) + "\n")
     print(f"{len(slower)} of {len(base)} cases are more than {arguments.tolerance:.0%} slower")

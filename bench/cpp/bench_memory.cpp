@@ -20,8 +20,10 @@ void write_once(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
 
-BENCHMARK_TEMPLATE(write_once, sepconv::pool_alloc, sepconv::pool_free)->Name("pool")->RangeMultiplier(8)->Range(64 << 10, 32 << 20);
-BENCHMARK_TEMPLATE(write_once, std::malloc, std::free)->Name("malloc")->RangeMultiplier(8)->Range(64 << 10, 32 << 20);
+void sizes(benchmark::internal::Benchmark* b) { b->RangeMultiplier(8)->Range(64 << 10, 32 << 20); }
+
+BENCHMARK_TEMPLATE(write_once, sepconv::pool_alloc, sepconv::pool_free)->Name("pool")->Apply(sizes);
+BENCHMARK_TEMPLATE(write_once, std::malloc, std::free)->Name("malloc")->Apply(sizes);
 
 }  // namespace
 

@@ -13,8 +13,8 @@ constexpr int64_t depth = 256;
 enum class operand { blocks, planes, panels };
 
 template <class T>
-void add_table(const std::string& name, const sepconv::multiply_fn (&table)[sepconv::max_rows + 1][sepconv::max_vectors + 1], int lanes,
-               int32_t pixels_rows, operand kind) {
+void add_table(const std::string& name, const sepconv::multiply_fn (&table)[sepconv::max_rows + 1][sepconv::max_vectors + 1],
+               int lanes, int32_t pixels_rows, operand kind) {
   for (int rows = 1; rows <= sepconv::max_rows; ++rows)
     for (int vectors = 1; vectors <= sepconv::max_vectors; ++vectors) {
       const sepconv::multiply_fn kernel = table[rows][vectors];

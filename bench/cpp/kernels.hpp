@@ -1,4 +1,4 @@
-// What the benches of kernels share: the table's entries one instruction set and type of sums at a time, on data in the nearest cache.
+// What the benches of kernels share: the table's entries, one instruction set and type of sums at a time, on data in L1.
 #pragma once
 
 #include <benchmark/benchmark.h>

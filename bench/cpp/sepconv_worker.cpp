@@ -38,12 +38,13 @@ std::vector<prepared> prepare(const shape_case& c, const std::string& folder, in
   sepconv::pack pack = make_pack(plan, c, folder);
   array input = array::read(folder, "x", static_cast<std::size_t>(c.input_count()) * c.item());
   sepconv::buffer workspace(plan.workspace_size() + 64);
-  const auto shared = std::make_shared<call>(call{std::move(plan), std::move(pack), std::move(input),
-                                                  array(static_cast<std::size_t>(c.output_count()) * c.item()), std::move(workspace)});
-  const sepconv_plan_info info = shared->plan.info();
+  array output(static_cast<std::size_t>(c.output_count()) * c.item());
+  const auto k = std::make_shared<call>(
+      call{std::move(plan), std::move(pack), std::move(input), std::move(output), std::move(workspace)});
+  const sepconv_plan_info info = k->plan.info();
   const std::string setting = std::string(info.isa) + ", gather over " + info.gather + ", lanes over " + info.lanes;
-  return {{setting, [shared] { shared->plan.run(shared->pack, shared->input.get(), shared->output.get(), shared->workspace.get()); },
-           [shared]() -> const array& { return shared->output; }}};
+  return {{setting, [k] { k->plan.run(k->pack, k->input.get(), k->output.get(), k->workspace.get()); },
+           [k]() -> const array& { return k->output; }}};
 }
 
 }  // namespace

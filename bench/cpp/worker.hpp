@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -46,7 +47,8 @@ inline std::vector<double> sample(const std::function<void()>& run, double secon
 // Memory that starts at a multiple of 64 bytes.
 class array {
  public:
-  explicit array(std::size_t bytes) : memory_(static_cast<char*>(::operator new(bytes + 64, std::align_val_t(64)))), size_(bytes) {}
+  explicit array(std::size_t bytes)
+      : memory_(static_cast<char*>(::operator new(bytes + 64, std::align_val_t(64)))), size_(bytes) {}
   char* get() const { return memory_.get(); }
   std::size_t size() const { return size_; }
   static array read(const std::string& folder, const char* name, std::size_t bytes) {
@@ -103,9 +105,9 @@ inline std::size_t fastest(const std::vector<prepared>& settings) {
 }
 
 inline std::string shape_of(const shape_case& c) {
-  const std::int64_t n = c.n, h = c.output_size(0), w = c.output_size(1), f = c.outputs();
-  const std::vector<std::int64_t> s = c.channels_first() ? std::vector<std::int64_t>{n, f, h, w} : std::vector<std::int64_t>{n, h, w, f};
-  return "[" + std::to_string(s[0]) + ", " + std::to_string(s[1]) + ", " + std::to_string(s[2]) + ", " + std::to_string(s[3]) + "]";
+  const std::string size = std::to_string(c.output_size(0)) + ", " + std::to_string(c.output_size(1));
+  const std::string n = std::to_string(c.n), f = std::to_string(c.outputs());
+  return c.channels_first() ? "[" + n + ", " + f + ", " + size + "]" : "[" + n + ", " + size + ", " + f + "]";
 }
 
 inline std::string quoted(const std::string& text) {

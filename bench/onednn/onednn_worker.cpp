@@ -1,6 +1,6 @@
-// oneDNN called directly, for bench/peers.py: a depthwise convolution, then a 1x1 one, bias and activation as post-operations, weights
-// reordered beforehand. The layout of a channels_last case's input and output is oneDNN's choice (tried: any, and nhwc); that of a
-// channels_first case is nchw, either read and written as it is or reordered in the timed call.
+// oneDNN called directly, for bench/peers.py: a depthwise convolution, then a 1x1 one, bias and activation as post-operations,
+// weights reordered beforehand. The layout of a channels_last case's input and output is oneDNN's choice (tried: any, and nhwc);
+// that of a channels_first case is nchw, either read and written as it is or reordered in the timed call.
 #include <cstdlib>
 #include <memory>
 #include <unordered_map>
@@ -90,13 +90,15 @@ std::vector<stage> stages_of(const shape_case& c) {
   const bool both = c.depthwise() && c.pointwise();
   const char *last = c.bias ? "bias" : nullptr, *middle = c.depthwise_bias ? "depthwise_bias" : nullptr;
   if (c.depthwise())
-    stages.push_back({true, c.c, c.depth(), "depthwise_kernel", both ? middle : last, both ? c.depthwise_activation : c.activation});
+    stages.push_back({true, c.c, c.depth(), "depthwise_kernel", both ? middle : last,
+                      both ? c.depthwise_activation : c.activation});
   if (c.pointwise()) stages.push_back({false, c.depth(), c.filters, "pointwise_kernel", last, c.activation});
   return stages;
 }
 
 // Adds one convolution; its source is `x`, its target has the layout `out` (or any). Returns the target.
-dnnl::memory convolve(call& k, const shape_case& c, const stage& s, bool first, dnnl::memory x, tag in, tag out, const std::string& folder) {
+dnnl::memory convolve(call& k, const shape_case& c, const stage& s, bool first, dnnl::memory x, tag in, tag out,
+                      const std::string& folder) {
   using dims = dnnl::memory::dims;
   const auto f32 = dnnl::memory::data_type::f32;
   const std::int64_t kh = s.depthwise ? c.kernel[0] : 1, kw = s.depthwise ? c.kernel[1] : 1, per = s.outputs / s.inputs;

@@ -75,19 +75,22 @@ def main(argv: list[str] | None = None) -> int:
     machines: list[Machine] = []
     threads = arguments.threads or [1, 2]
     with _Bar(len(chosen) * len(threads)) as bar:
-        for count in threads:
-            machine, team = Machine(count), Team(names, count, programs, absent, versions)
-            machines.append(machine)
-            try:
-                team.machine(machine)
-                for case in chosen:
+        try:
+            for count in threads:
+                machine, team = Machine(count), Team(names, count, programs, absent, versions)
+                machines.append(machine)
+                try:
+                    team.machine(machine)
+                    for case in chosen:
+                        team.peak(machine)
+                        results.append(measure(team, case, arguments.rounds, arguments.seconds, bar.tell))
+                        bar.update()
                     team.peak(machine)
-                    results.append(measure(team, case, arguments.rounds, arguments.seconds, bar.tell))
-                    bar.update()
-                team.peak(machine)
-                team.machine(machine)
-            finally:
-                team.close()
+                    team.machine(machine)
+                finally:
+                    team.close()
+        except KeyboardInterrupt:
+            print("interrupted: what follows is what was measured until then", file=sys.stderr)
     _report(results, machines, [name for name in names if name in versions])
     print("versions: " + "; ".join(f"{name}: {version}" for name, version in versions.items()))
     for name, reason in absent.items():

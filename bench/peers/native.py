@@ -19,17 +19,19 @@ def build(folder: Path) -> tuple[Path, str]:
     if not shutil.which("cmake"):
         return programs, "there is no cmake"
     generator = ["-G", "Ninja"] if shutil.which("ninja") and not (folder / "CMakeCache.txt").exists() else []
-    prefix = os.pathsep.join(filter(None, [sys.prefix, os.environ.get("CMAKE_PREFIX_PATH", "")])).replace(":", ";")
+    prefix = ";".join([sys.prefix, *filter(None, os.environ.get("CMAKE_PREFIX_PATH", "").split(os.pathsep))])
     settings = ["-DSEPCONV_BUILD_BENCH=ON", f"-DCMAKE_PREFIX_PATH={prefix}"]
-    log = _run(["cmake", *generator, "-S", str(_ROOT), "-B", str(folder), *settings])
-    for target in sorted({row.program for row in PEERS.values() if row.native}):
-        log = log or _run(["cmake", "--build", str(folder), "--parallel", str(os.cpu_count()), "--target", target], f"{target}: ")
-    return programs, log
+    if log := _run(["cmake", *generator, "-S", str(_ROOT), "-B", str(folder), *settings]):
+        return programs, log
+    build = ["cmake", "--build", str(folder), "--parallel", str(os.cpu_count()), "--target"]
+    logs = [_run([*build, row.program]) for row in PEERS.values() if row.native]
+    return programs, "; ".join(filter(None, logs))
 
 
-def _run(command: list[str], prefix: str = "") -> str:
+def _run(command: list[str]) -> str:
+    """The last thing that a command said if it failed, else ""."""
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0:
         return ""
     lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    return prefix + (lines[-1] if lines else f"cmake ended with {done.returncode}")
+    return lines[-1] if lines else f"cmake ended with {done.returncode}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
@@ -39,21 +40,19 @@ class Worker:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, env=environment, cwd=tempfile.gettempdir()
         )
+        atexit.register(self.close)  # a stopped process would outlive us
         self._unread = b""
-        self._stopped = False
         self.hello = self._read(300)
         self.stop()
 
     def stop(self) -> None:
         os.kill(self._process.pid, signal.SIGSTOP)
-        self._stopped = True
 
     def ask(self, ask: str, timeout: float = 300, **question: Any) -> dict[str, Any]:
-        """The answer to a question; a TimeoutError or a dead process raises Gone."""
+        """The answer to a question; silence or a dead process raises Gone."""
         if self._process.poll() is not None:
             raise Gone(f"ended: {self._last_words()}")
         os.kill(self._process.pid, signal.SIGCONT)
-        self._stopped = False
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps({"ask": ask, **question}).encode() + b"\n")

@@ -147,12 +147,21 @@ class Convolution:
         """The shape of what `run` returns; None stays None."""
         return finished_shape(self._finish, self.spec.output_shape(shape))
 
-    def find(self, inputs: Any, num_threads: int) -> Prepared | None:
-        """The short way: what was prepared for arrays like `inputs`, if it can be read as it is and the output is to be new."""
+    def find(self, inputs: Any, out: Any, num_threads: int) -> Prepared | None:
+        """The short way: what was prepared for arrays like `inputs` and `out`, if they can be used as they are; else None."""
         if type(inputs) is not np.ndarray:
             return None
-        found = self._prepared.get((inputs.shape, inputs.strides, inputs.dtype, None, num_threads))
-        return found if found is not None and inputs.flags.aligned else None
+        form = None
+        if out is not None:
+            if type(out) is not np.ndarray or self._finish is not None:
+                return None
+            form = (out.shape, out.strides, out.dtype)
+        found = self._prepared.get((inputs.shape, inputs.strides, inputs.dtype, form, num_threads))
+        if found is None or not inputs.flags.aligned:
+            return None
+        if out is not None and not (out.flags.writeable and out.flags.aligned and not np.may_share_memory(inputs, out)):
+            return None  # the long way tells what is wrong
+        return found
 
     def intake(self, inputs: Any) -> np.ndarray:
         """`inputs` as an array that the core can read."""
@@ -164,7 +173,8 @@ class Convolution:
             _intake.check_out(out, self.output_shape(array.shape), self.spec.dtype, (inputs, array))
         if self._finish is not None:
             out = None  # the core writes an array of its own
-        key = (array.shape, array.strides, array.dtype, None if out is None else out.strides, num_threads)
+        form = None if out is None else (out.shape, out.strides, out.dtype)
+        key = (array.shape, array.strides, array.dtype, form, num_threads)
         found = self._prepared.get(key)
         if found is None:
             found = self._make(array, out, num_threads)

@@ -87,12 +87,22 @@ inline std::vector<double> values(generator& r, int64_t count, kind k, int64_t l
   std::vector<double> out(static_cast<std::size_t>(count));
   double last = 1;
   for (double& x : out) {
+    // One draw a statement: the order of draws inside an expression is the compiler's.
     switch (k) {
-      case kind::integers: x = static_cast<double>(r.between(1, largest)) * (r.one_in(5) ? -1 : 1); break;
+      case kind::integers:
+        x = static_cast<double>(r.between(1, largest));
+        if (r.one_in(5)) x = -x;
+        break;
       case kind::normal: x = r.normal(); break;
-      case kind::lognormal: x = std::ldexp(1 + r.uniform(), static_cast<int>(std::floor(1.5 * r.normal()))); break;
+      case kind::lognormal:
+        x = 1 + r.uniform();
+        x = std::ldexp(x, static_cast<int>(std::floor(1.5 * r.normal())));
+        break;
       case kind::cancelling: x = -last * (1 + r.normal() * 0x1p-10); break;
-      case kind::mixed: x = std::ldexp(r.normal(), static_cast<int>(narrow ? r.between(-8, 4) : r.between(-20, 20))); break;
+      case kind::mixed:
+        x = r.normal();
+        x = std::ldexp(x, static_cast<int>(narrow ? r.between(-8, 4) : r.between(-20, 20)));
+        break;
     }
     if (k == kind::cancelling) last = r.one_in(64) ? 1 : x;
     x = round_to(dtype, x);

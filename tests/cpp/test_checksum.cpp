@@ -9,13 +9,13 @@ using namespace test;
 namespace {
 
 const uint64_t sums[] = {
-    0x361f16552550fb3c, 0xb23a2e197eec2e2d, 0xb2c9413dc27aee02, 0xf211167f2c278539, 0x2d5a599d7aa0e7ed, 0x5251ca0aad763ed2,
-    0x7e66323e1e0ee0f3, 0x2f1640debadcbc9a, 0xafbf1ecd9c652f79, 0x3742266edeef3771, 0x764055c0ca127f85, 0x2635bf02540fd259,
-    0x0182bd36d78e9613, 0xb85da272b8ca8957, 0x80c718f948787ec7, 0x9ef8d85b5b2198a6, 0x6b4f75e1e70d92e1, 0x2e1c96c6736059ee,
-    0x346fe68ca1caf9e5, 0x8efcea0101c17ab3, 0xb0896d6cc518e5c7, 0xa05ce78938e1c066, 0xfebd81a0fbc4edc6, 0xaed9dd54447a2ca7,
-    0xa05e6ca5b87f951d, 0x129e135ba5b5b63d, 0xafda5c378a49d152, 0x1512c0a833f0803c, 0x41d8162f449a92ba, 0x2ea558d16aed1316,
-    0x1e155e025bd04170, 0x397c1c90fc8c694d, 0xf3e119cd34be9e9f, 0x376a6a12b4f05c37, 0x444676392a35ab9c, 0x0b46c5cb37fe767d,
-    0x4fe1a22acf13dd14, 0x0441adc088b5e46d, 0x41d628a98b550427, 0xfc365be0e843ab42, 0xe7919ae8682841de, 0xcbc082a82b7762cd,
+    0x361f16552550fb3c, 0xb23a2e197eec2e2d, 0xb2c9413dc27aee02, 0xf211167f2c278539, 0x9f7ecb00c45bcc4c, 0x5251ca0aad763ed2,
+    0x1bbaedb4169f3d36, 0xe61478f89ed05c8f, 0xafbf1ecd9c652f79, 0xef5b5078145d1541, 0x764055c0ca127f85, 0x2635bf02540fd259,
+    0x0182bd36d78e9613, 0xb85da272b8ca8957, 0xa2ec1dfa05a9e994, 0x9ef8d85b5b2198a6, 0x230b59d3c23b8890, 0xd6b0f19f88524ae2,
+    0x346fe68ca1caf9e5, 0xa1b6a7de4b2dadf1, 0xb0896d6cc518e5c7, 0xa05ce78938e1c066, 0xfebd81a0fbc4edc6, 0xaed9dd54447a2ca7,
+    0x1145914dfe9d740b, 0x129e135ba5b5b63d, 0x78c673e3b7fde214, 0xd595af8de874167e, 0x41d8162f449a92ba, 0x199c0599163e33be,
+    0x1e155e025bd04170, 0x397c1c90fc8c694d, 0xf3e119cd34be9e9f, 0x376a6a12b4f05c37, 0x240b861bc79b8ea4, 0x0b46c5cb37fe767d,
+    0x10be522981906e87, 0x82c2882f59e654d0, 0x41d628a98b550427, 0x18179583004a7b57, 0xe7919ae8682841de, 0xcbc082a82b7762cd,
 };
 
 constexpr int64_t cases = sizeof(sums) / sizeof(*sums);
@@ -47,9 +47,7 @@ sepconv_spec spec_of_case(int64_t i) {
 }
 
 tensors tensors_of_case(const sepconv_spec& spec, int64_t i) {
-  static constexpr kind kinds[] = {kind::normal, kind::cancelling, kind::normal, kind::normal, kind::mixed,
-                                   kind::normal, kind::normal, kind::cancelling, kind::normal, kind::lognormal};
-  tensors t = make_tensors(spec, kinds[i % 10], static_cast<uint64_t>(i), i % 4 != 3);
+  tensors t = make_tensors(spec, i % 5 == 1 ? kind::cancelling : kind::normal, static_cast<uint64_t>(i), i % 4 != 3);
   for (double& x : t.input) x *= 0x1p-4;  // sums near 1, where activations differ most
   return t;
 }

@@ -1,4 +1,4 @@
-"""Calls that are put to Keras, as Python expressions: `record.py` evaluates them with Keras, the tests evaluate them with sepconv."""
+"""Calls that are put to Keras, as Python expressions: `record.py` evaluates them with Keras, the tests with sepconv."""
 
 # Layers, whose serialized form is recorded. Each has a name, since Keras counts those it makes up.
 CONFIGS = """
@@ -188,16 +188,28 @@ _BUILT = "built(SeparableConv2D(4, 3), 1, 8, 8, 3)"
 REFUSED = [
     *((f"SeparableConv2D({f}, 3)", "filters") for f in ("0", "-1", "'4'")),
     *((f"built(SeparableConv2D({f}, 3), 1, 8, 8, 3)", "filters") for f in ("None", "2.5", "(4,)", "nan")),
-    *((_SEP2.format(f"4, {k}"), "kernel_size") for k in ("0", "-1", "(3, 0)", "(3,)", "(3, 3, 3)", "None", "2.5", "'33'", "('3', '3')", "'3'")),
+    *(
+        (_SEP2.format(f"4, {k}"), "kernel_size")
+        for k in ("0", "-1", "(3, 0)", "(3,)", "(3, 3, 3)", "None", "2.5", "'33'", "('3', '3')", "'3'")
+    ),
     *((_SEP2.format(f"4, {k}"), "kernel_size") for k in ("(3, None)", "(3, 'a')", "[]", "nan", "(-3, 3)")),
     *((_SEP2.format(f"4, 3, {s}"), "strides") for s in ("0", "(1, 0)", "(1,)", "(1, 1, 1)", "None", "'11'", "(1, -2)", "2.5")),
-    *((_SEP2.format(f"4, 3, dilation_rate={d}"), "dilation_rate") for d in ("0", "(1, 0)", "(1,)", "(2, 2, 2)", "None", "'11'", "-1")),
+    *(
+        (_SEP2.format(f"4, 3, dilation_rate={d}"), "dilation_rate")
+        for d in ("0", "(1, 0)", "(1,)", "(2, 2, 2)", "None", "'11'", "-1")
+    ),
     *((_SEP2.format(f"4, 3, depth_multiplier={m}"), "depth_multiplier") for m in ("0", "-2", "'1'")),
     *((f"built(SeparableConv2D(4, 3, depth_multiplier={m}), 1, 8, 8, 3)", "depth_multiplier") for m in ("None", "1.5")),
     *((_SEP2.format(f"4, 3, padding={p}"), "padding") for p in ("'causal'", "'full'", "None", "1", "''", "b'same'")),
     ("built(SeparableConv2D(4, 3, padding=(1, 1)), 1, 8, 8, 3)", "padding"),
-    *((_SEP2.format(f"4, 3, data_format={f}"), "data_format") for f in ("'nhwc'", "'NCHW'", "1", "'channels'", "('channels_last',)")),
-    *((_SEP2.format(f"4, 3, activation={a}"), "activation") for a in ("'Relu'", "'relu7'", "3", "'ReLU6'", "{'class_name': 'nope', 'config': {}}")),
+    *(
+        (_SEP2.format(f"4, 3, data_format={f}"), "data_format")
+        for f in ("'nhwc'", "'NCHW'", "1", "'channels'", "('channels_last',)")
+    ),
+    *(
+        (_SEP2.format(f"4, 3, activation={a}"), "activation")
+        for a in ("'Relu'", "'relu7'", "3", "'ReLU6'", "{'class_name': 'nope', 'config': {}}")
+    ),
     ("called(SeparableConv2D(4, 3, activation='threshold'), 1, 8, 8, 3)", ""),
     *(
         (_SEP2.format(f"4, 3, {role}_{kind}={value}"), f"{role}_{kind}")
@@ -216,15 +228,27 @@ REFUSED = [
     ("SeparableConv2D(4)", "kernel_size"),
     ("SeparableConv2D()", "filters"),
     ("SeparableConv2D(4, 3, filters=4)", "filters"),
-    *((_SEP1.format(f"4, {a}"), "") for a in ("0", "(3, 3)", "3, 0", "3, (1, 1)", "3, 1, 'full'", "3, dilation_rate=(1, 1)", "3, depth_multiplier=0")),
+    *(
+        (_SEP1.format(f"4, {a}"), "")
+        for a in ("0", "(3, 3)", "3, 0", "3, (1, 1)", "3, 1, 'full'", "3, dilation_rate=(1, 1)", "3, depth_multiplier=0")
+    ),
     *((_SEP1.format(f"{f}, 3"), "filters") for f in ("0", "-3")),
-    *((_DW2.format(a), "") for a in ("0", "(3, 3, 3)", "3, 0", "3, 1, 'causal'", "3, 1, 'valid', 0", "3, data_format='nchw'", "3, filters=2", "")),
+    *(
+        (_DW2.format(a), "")
+        for a in ("0", "(3, 3, 3)", "3, 0", "3, 1, 'causal'", "3, 1, 'valid', 0", "3, data_format='nchw'", "3, filters=2", "")
+    ),
     *((_DW2.format(f"3, {word}=1"), word) for word in ("pointwise_initializer", "groups", "kernel_regularizer")),
-    *((_DW1.format(a), "") for a in ("0", "(3, 3)", "3, 0", "3, 1, 'causal'", "3, 1, 'valid', -1", "3, dilation_rate=0", "3, activation='nope'")),
+    *(
+        (_DW1.format(a), "")
+        for a in ("0", "(3, 3)", "3, 0", "3, 1, 'causal'", "3, 1, 'valid', -1", "3, dilation_rate=0", "3, activation='nope'")
+    ),
     ("Activation('nope')", "activation"),
     ("Activation()", "activation"),
     # Building and calling.
-    *((f"built(SeparableConv2D(4, 3), {shape})", "") for shape in ("1, 8, 3", "8, 3", "1, 1, 8, 8, 3", "1, 8, 8, None", "1, 2, 8, 3", "1, 8, 2, 3")),
+    *(
+        (f"built(SeparableConv2D(4, 3), {shape})", "")
+        for shape in ("1, 8, 3", "8, 3", "1, 1, 8, 8, 3", "1, 8, 8, None", "1, 2, 8, 3", "1, 8, 2, 3")
+    ),
     *((f"built(SeparableConv1D(4, 3), {shape})", "") for shape in ("8, 3", "1, 8, 8, 3", "1, 8, None", "1, 2, 3")),
     *((f"built(DepthwiseConv2D(3), {shape})", "") for shape in ("1, 8, 3", "1, 8, 8, None", "1, 2, 8, 3")),
     ("built(SeparableConv2D(4, 3, dilation_rate=4), 1, 8, 9, 3)", ""),
@@ -249,14 +273,17 @@ REFUSED = [
     ("from_config('DepthwiseConv2D', filters=4, kernel_size=3)", "filters"),
     ("from_config('SeparableConv2D', filters=4, kernel_size=3, activation={'class_name': 'nope', 'config': {}})", ""),
     # Objects.
-    *((f"regularizers.{r}", "") for r in ("L1(-1.0)", "L2(nan)", "L1L2(l1=-0.5)", "get('nope')", "get(3)", "OrthogonalRegularizer(mode='x')")),
+    *(
+        (f"regularizers.{r}", "")
+        for r in ("L1(-1.0)", "L2(nan)", "L1L2(l1=-0.5)", "get('nope')", "get(3)", "OrthogonalRegularizer(mode='x')")
+    ),
     *((f"constraints.get({c})", "") for c in ("'nope'", "3", "{'class_name': 'nope', 'config': {}}")),
     *((f"initializers.get({i})", "") for i in ("'nope'", "3", "{'class_name': 'nope', 'config': {}}")),
     *((f"initializers.VarianceScaling({a})", "") for a in ("scale=0.0", "scale=-1.0", "mode='fan'", "distribution='x'")),
     ("initializers.Orthogonal()((3,))", ""),
     ("initializers.Identity()((3,))", ""),
     *((f"activations.get({a})", "") for a in ("'nope'", "3", "'Relu'")),
-]  # fmt: skip  # noqa: E501
+]
 
 # Keras refuses, or fails in the depths of its backend; here they work, for R's sake, tf_keras's, or because they make sense.
 ALLOWED_HERE = [

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "python"))
 import expressions
 import keras
 import numpy as np
-from keras_cases import ACTIVATIONS, GOLDEN, LAYERS, Tape, draw, evaluate, fractions, integers
+from keras_cases import ACTIVATIONS, GOLDEN, LAYERS, Tape, draw, evaluate, fractions, integers, undrawn
 
 MODEL = """
 Sequential([
@@ -88,15 +88,10 @@ def draw_shape_of(arguments, rng):
     return [1, *sizes, 2]
 
 
-def initialized(name, how):
-    """Arguments that spare Keras from drawing weights that are replaced at once."""
-    return {f"{role}_initializer": how for role in (("depthwise", "pointwise") if name.startswith("Separable") else ("depthwise",))}
-
-
 def record_layers(rng):
     rows, given, exact, rounded = [], Tape("int8"), Tape("int16"), Tape("float32")
     for name, arguments, shape, largest in layer_cases(rng):
-        layer = getattr(keras.layers, name)(**arguments, **initialized(name, "zeros"), name="layer")
+        layer = getattr(keras.layers, name)(**arguments, **undrawn(name), name="layer")
         layer.build(shape)
         data = [integers(rng, s, largest) if largest else fractions(rng, s) for s in (shape, *(w.shape for w in layer.weights))]
         for part in data:
@@ -126,7 +121,7 @@ def record_losses(rng):
             for role in (f"{r}_regularizer" for r in (*roles, "activity")):
                 arguments[role] = choices[rng.randint(4)]
             arguments |= {"trainable": index % 4 > 0, "dtype": ("float32", "mixed_float16")[index % 3 == 0]}
-            layer = getattr(keras.layers, name)(**arguments, name="layer")
+            layer = getattr(keras.layers, name)(**arguments, **undrawn(name), name="layer")
             layer.build(shape)
             data = [integers(rng, s, 3) for s in (shape, *(w.shape for w in layer.weights))]
             for part in data:

@@ -11,15 +11,15 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 LAYERS = ("SeparableConv2D", "DepthwiseConv2D", "SeparableConv1D", "DepthwiseConv1D")
 # `threshold` needs arguments, so its name alone is no layer's activation.
 ACTIVATIONS = (
-    "relu leaky_relu relu6 softmax celu elu selu softplus softsign squareplus soft_shrink sparse_plus silu gelu glu tanh tanh_shrink "
-    "sigmoid sparse_sigmoid exponential hard_sigmoid hard_silu hard_tanh hard_shrink linear mish log_softmax log_sigmoid sparsemax "
-    "swish hard_swish"
+    "relu leaky_relu relu6 softmax celu elu selu softplus softsign squareplus soft_shrink sparse_plus silu gelu glu tanh "
+    "tanh_shrink sigmoid sparse_sigmoid exponential hard_sigmoid hard_silu hard_tanh hard_shrink linear mish log_softmax "
+    "log_sigmoid sparsemax swish hard_swish"
 ).split()
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
 def draw(rng, name, *, largest_kernel=7, channels=4, multiplier=4, spread=6, batch=2):
-    """Random arguments for the layer `name`, and a shape that it takes. `rng` is a RandomState, whose stream NumPy never changes."""
+    """Random arguments for the layer `name`, and a shape that it takes. `rng` is a RandomState: its stream never changes."""
 
     def whole(low, high):
         return int(rng.randint(low, high + 1))
@@ -47,6 +47,13 @@ def draw(rng, name, *, largest_kernel=7, channels=4, multiplier=4, spread=6, bat
     depth = whole(1, channels)
     shape = [whole(1, batch), depth, *sizes] if first else [whole(1, batch), *sizes, depth]
     return arguments, shape
+
+
+def undrawn(name):
+    """Arguments that spare Keras from drawing weights that are replaced at once: JAX compiles every shape of them."""
+    return {
+        f"{role}_initializer": "zeros" for role in (("depthwise", "pointwise") if name.startswith("Separable") else ("depthwise",))
+    }
 
 
 def integers(rng, shape, largest):

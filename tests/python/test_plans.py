@@ -45,16 +45,16 @@ def test_output_shape_counts_channels():
 def test_the_same_shape_finds_its_plan_and_the_last_sixteen_stay():
     convolution = Convolution(spec())
     first = np.zeros((1, 8, 8, 1), np.float32)
-    assert convolution.find(first, 1) is None
+    assert convolution.find(first, None, 1) is None
     prepared = convolution.prepare(first, None, 1)
-    assert convolution.find(first, 1) is prepared is convolution.prepare(first, None, 1)
+    assert convolution.find(first, None, 1) is prepared is convolution.prepare(first, None, 1)
     for other in (first.astype(np.float64), first[:, :7], first[:, ::-1], first.tolist(), first.astype(">f4")):
-        assert convolution.find(other, 1) is None
-    assert convolution.find(first, 2) is None
+        assert convolution.find(other, None, 1) is None
+    assert convolution.find(first, None, 2) is None
     for n in range(2, 18):
         convolution.prepare(np.zeros((n, 8, 8, 1), np.float32), None, 1)
-    assert convolution.find(first, 1) is None
-    assert convolution.find(np.zeros((2, 8, 8, 1), np.float32), 1) is not None
+    assert convolution.find(first, None, 1) is None
+    assert convolution.find(np.zeros((2, 8, 8, 1), np.float32), None, 1) is not None
     assert len(convolution._prepared) == 16
 
 
@@ -63,7 +63,23 @@ def test_an_unaligned_array_does_not_take_the_short_way():
     x = np.zeros((1, 4, 4, 1), np.float32)
     convolution.prepare(x, None, 1)
     shifted = np.zeros(x.nbytes + 1, np.uint8)[1:].view(np.float32).reshape(x.shape)
-    assert shifted.strides == x.strides and convolution.find(shifted, 1) is None
+    assert shifted.strides == x.strides and convolution.find(shifted, None, 1) is None
+
+
+def test_an_output_that_was_checked_before_takes_the_short_way_unless_it_became_unfit():
+    convolution = Convolution(spec())
+    x, out = np.zeros((1, 4, 4, 1), np.float32), np.zeros((1, 2, 2, 1), np.float32)
+    assert convolution.find(x, out, 1) is None
+    prepared = convolution.prepare(x, out, 1)
+    assert convolution.find(x, out, 1) is prepared and convolution.find(x, np.ones_like(out), 1) is prepared
+    memory = np.zeros(20, np.float32)
+    inside = memory[:16].reshape(1, 4, 4, 1)
+    assert convolution.find(inside, memory[16:].reshape(1, 2, 2, 1), 1) is prepared
+    assert convolution.find(inside, memory[15:19].reshape(1, 2, 2, 1), 1) is None
+    for wrong in (out.astype(np.float64), out[:, ::-1], out[..., 0], out.tolist()):
+        assert convolution.find(x, wrong, 1) is None
+    out.flags.writeable = False
+    assert convolution.find(x, out, 1) is None
 
 
 def test_a_new_state_makes_a_new_pack():

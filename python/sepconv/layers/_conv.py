@@ -235,7 +235,7 @@ class BaseConv(Layer):
         """
         convolution = self._convolution
         threads = _runtime.threads(num_threads)
-        prepared = convolution.find(inputs, threads) if out is None else None
+        prepared = convolution.find(inputs, out, threads)
         if prepared is None:
             array = convolution.intake(inputs)
             self._accept(array.shape)
