@@ -42,13 +42,13 @@ class Worker:
         )
         atexit.register(self.close)  # a stopped process would outlive us
         self._unread = b""
-        self.hello = self._read(300)
+        self.hello = self._read(120)
         self.stop()
 
     def stop(self) -> None:
         os.kill(self._process.pid, signal.SIGSTOP)
 
-    def ask(self, ask: str, timeout: float = 300, **question: Any) -> dict[str, Any]:
+    def ask(self, ask: str, timeout: float = 120, **question: Any) -> dict[str, Any]:
         """The answer to a question; silence or a dead process raises Gone."""
         if self._process.poll() is not None:
             raise Gone(f"ended: {self._last_words()}")

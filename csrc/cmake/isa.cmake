@@ -15,6 +15,9 @@ else()
   set(SEPCONV_ISAS scalar)
 endif()
 
+# Kernels are never built with sanitizers: unrolled as they are, GCC 12 takes many minutes for one file. Their own tests put guard pages
+# around every buffer instead.
+#
 # Adds the kernels of every instruction set to `target`, and SEPCONV_HAVE_<NAME> to its definitions.
 function(sepconv_add_kernels target)
   file(GLOB kernels CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/csrc/src/kernels/*.cpp)
