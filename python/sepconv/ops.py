@@ -16,13 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _arguments, _intake, _runtime, activations
+from . import _arguments, _dtypes, _intake, _runtime, activations
 from ._arguments import refuse
 from ._plans import Convolution, Spec
 
 __all__ = ["depthwise_conv", "pointwise_conv", "separable_conv"]
-
-_DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def separable_conv(
@@ -231,7 +229,7 @@ def _run(
     *kernel, channels = taps
     if core:
         options = {**options, "activation": core}
-    spec = Spec(op=op, dtype=_dtype(array.dtype), kernel=tuple(kernel), **options)
+    spec = Spec(op=op, dtype=_dtypes.floating(array.dtype), kernel=tuple(kernel), **options)
     if array.ndim != spec.rank + 2:
         refuse("inputs", f"an array of {spec.rank + 2} axes, beside a kernel for {spec.rank} spatial", array.shape)
     if array.shape[spec.channel_axis] != channels:
@@ -244,11 +242,6 @@ def _run(
     finally:
         # The plans are worth keeping. The weights aren't: the next call packs its own.
         convolution._packs.clear()
-
-
-def _dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """What a call computes in."""
-    return dtype.newbyteorder("=") if dtype.name in _DTYPES else np.dtype(np.float32)
 
 
 def _kernel(value: Any, name: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-// Depthwise filter with lanes over pixels: one output row of one channel. Taps come as offsets into lines that copy_line laid out,
+// Depthwise filter with lanes over pixels: one output row of one channel. Taps come as offsets into lines that copy_lines laid out,
 // so padding, stride and dilation are the caller's business.
 #pragma once
 
