@@ -133,9 +133,4 @@ def _value_text(key: str, value: Any) -> str:
     if registry is None or value is None:
         return repr(value)
     plain = _plain(registry, value)
-    if isinstance(plain, str):
-        return repr(plain)
-    if isinstance(plain, Mapping) and "class_name" in plain and isinstance(plain.get("config"), Mapping):
-        options = ", ".join(f"{name}={option!r}" for name, option in plain["config"].items() if option is not None)
-        return f"{plain['class_name']}({options})"
-    return repr(value)
+    return repr(plain) if isinstance(plain, str) else repr(value)
