@@ -35,12 +35,17 @@ SEPCONV_INLINE void copy_line(const S* x, ptrdiff_t step, int64_t count, T* y) {
     if (i < count) store_partial(y + i, load_as_partial(x + i, count - i), count - i);
     return;
   }
-  // Whole vectors reach up to step - 1 elements beyond the last that counts, so the last ones go one by one.
+  // Whole vectors reach up to step - 1 elements beyond the last that counts, so the last ones are collected, as for other steps.
   if (step == 2)
     for (; i + lanes<T> < count; i += lanes<T>) store(y + i, load_every<2>(x + i * 2));
   if (step == 3)
     for (; i + lanes<T> < count; i += lanes<T>) store(y + i, load_every<3>(x + i * 3));
-  for (; i < count; ++i) y[i] = load_as_partial(x + i * step, 1)[0];
+  S line[lanes<T>] = {};
+  for (; i < count; i += lanes<T>) {
+    const int64_t n = count - i < lanes<T> ? count - i : lanes<T>;
+    for (int64_t k = 0; k < n; ++k) line[k] = x[(i + k) * step];
+    store_partial(y + i, load_as(line), n);
+  }
 }
 
 // target[r * target_row + i] = source[r * source_row + i * step]

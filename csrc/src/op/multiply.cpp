@@ -59,6 +59,27 @@ bool needs_buffer(const task& t) {
   return t.last.pass || (t.geo().dtype != SEPCONV_FLOAT32 && t.geo().dtype != SEPCONV_FLOAT64);
 }
 
+// Where a micro-tile's results go: pixels from q on, filters from f on.
+struct micro_tile {
+  int64_t q, pixels, f, filters;
+  int64_t columns;  // that the kernel computes
+  bool straight;    // the output takes them as they are, if its pixels are evenly spaced
+  bool transposed;  // rows are filters
+};
+
+template <class T>
+void run_kernel(const task& t, T* buffer, multiply_fn kernel, multiply_args& a, const micro_tile& m, const tile_places& places) {
+  const geometry& g = t.geo();
+  const pixel_place to = places(m.q);
+  const bool straight = m.straight && to.run >= m.pixels;
+  a.output = straight ? reinterpret_cast<T*>(t.output) + to.offset + m.f * g.output_step[3] : buffer;
+  a.output_row = !straight ? m.columns : m.transposed ? g.output_step[3] : g.output_step[2];
+  kernel(&a);
+  if (straight) return;
+  activate_buffer(t, buffer, (m.transposed ? m.filters : m.pixels) * m.columns);
+  store_buffer(t, buffer, m.columns, m.q, m.pixels, m.f, m.filters, m.transposed);
+}
+
 // Lanes over filters: rows are pixels of scratch, in blocks of channels or in planes.
 template <class T>
 void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64_t p0, int64_t p1) {
@@ -78,38 +99,24 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   a.passes = blocked ? g.multiplier : 1;
   a.lo = t.last.lo;
   a.hi = t.last.hi;
-  const auto micro_tile = [&](int64_t panel, int64_t group) {
+  const auto run = [&](int64_t panel, int64_t group) {
     const int64_t f = panel * plan.columns, filters = std::min(plan.columns, g.filters() - f);
-    const int64_t vectors = ceil_div(filters, lanes);
+    const int64_t vectors = ceil_div(filters, lanes), columns = vectors * lanes;
     const int64_t first = group * count / groups, rows = (group + 1) * count / groups - first;  // even groups
-    const int64_t q = pixels.first + first;
     a.lanes = static_cast<const T*>(t.pack->panels) + f * g.depth;
     a.bias = static_cast<const T*>(t.pack->bias) + f;
     a.broadcast = reinterpret_cast<const T*>(s.rows) + first * (blocked ? block : 1);
     const multiply_fn kernel = (blocked ? t.kernels().filters : t.kernels().planar)[rows][vectors];
-    if (dense && filters == vectors * lanes) {
-      const pixel_place to = places(q);
-      if (to.run >= rows) {
-        a.output = reinterpret_cast<T*>(t.output) + to.offset + f;
-        a.output_row = g.output_step[2];
-        kernel(&a);
-        return;
-      }
-    }
-    a.output = tile;
-    a.output_row = vectors * lanes;
-    kernel(&a);
-    activate_buffer(t, tile, rows * a.output_row);
-    store_buffer(t, tile, a.output_row, q, rows, f, filters, false);
+    run_kernel(t, tile, kernel, a, {pixels.first + first, rows, f, filters, columns, dense && filters == columns, false}, places);
   };
   // What is small stays in L1: all weights, and then whole pixels are finished one after the other; or else a panel.
   const int64_t weights = g.depth * (p1 - p0) * plan.columns * static_cast<int64_t>(sizeof(T));  // fits: below the pack's size
   if (weights <= 24 << 10) {
     for (int64_t group = 0; group < groups; ++group)
-      for (int64_t panel = p0; panel < p1; ++panel) micro_tile(panel, group);
+      for (int64_t panel = p0; panel < p1; ++panel) run(panel, group);
   } else {
     for (int64_t panel = p0; panel < p1; ++panel)
-      for (int64_t group = 0; group < groups; ++group) micro_tile(panel, group);
+      for (int64_t group = 0; group < groups; ++group) run(panel, group);
   }
 }
 
@@ -130,26 +137,14 @@ void multiply_pixels(const task& t, const scratch& s, pixel_range pixels, int64_
   a.lo = t.last.lo;
   a.hi = t.last.hi;
   for (int64_t first = 0; first < count; first += plan.columns) {
-    const int64_t here = std::min(plan.columns, count - first), vectors = ceil_div(here, lanes);
-    const int64_t q = pixels.first + first;
+    const int64_t here = std::min(plan.columns, count - first), vectors = ceil_div(here, lanes), columns = vectors * lanes;
     a.lanes = reinterpret_cast<const T*>(s.rows) + first;
     for (int64_t panel = p0; panel < p1; ++panel) {
       const int64_t f = panel * plan.rows, filters = std::min(plan.rows, g.filters() - f);
       a.broadcast = static_cast<const T*>(t.pack->panels) + f * g.depth;
       a.bias = static_cast<const T*>(t.pack->bias) + f;
       const multiply_fn kernel = t.kernels().pixels[filters][vectors];
-      const pixel_place to = places(q);
-      if (dense && here == vectors * lanes && to.run >= here) {
-        a.output = reinterpret_cast<T*>(t.output) + to.offset + f * g.output_step[3];
-        a.output_row = g.output_step[3];
-        kernel(&a);
-        continue;
-      }
-      a.output = tile;
-      a.output_row = vectors * lanes;
-      kernel(&a);
-      activate_buffer(t, tile, filters * a.output_row);
-      store_buffer(t, tile, a.output_row, q, here, f, filters, true);
+      run_kernel(t, tile, kernel, a, {pixels.first + first, here, f, filters, columns, dense && here == columns, true}, places);
     }
   }
 }
