@@ -99,6 +99,8 @@ def test_repr_leaves_defaults_out_and_shows_the_built_shape():
         repr(layer) == "SeparableConv2D(4, (3, 3), padding='same', activation='relu', batch_input_shape=(None, 8, 8, 3), name='a')"
     )
     assert "double" in repr(DepthwiseConv2D(3, activation=double))
+    windowless = DepthwiseConv2D(3, depthwise_initializer=sepconv.initializers.STFT(window=None))
+    assert "depthwise_initializer=STFT(" in repr(windowless) and "window=None" in repr(windowless)
 
 
 TF_KERAS = {

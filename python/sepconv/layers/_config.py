@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import _dtypes, activations, constraints, initializers, regularizers
 from .._arguments import data_format, refuse
+from .._registry import Configured
 
 _REGISTRIES: dict[str, Any] = {
     "activation": activations,
@@ -132,5 +133,8 @@ def _value_text(key: str, value: Any) -> str:
     registry = registry_of(key)
     if registry is None or value is None:
         return repr(value)
-    plain = _plain(registry, value)
+    plain = value if isinstance(value, Configured) else _plain(registry, value)  # ours have a repr that makes them
+    if isinstance(plain, Mapping) and "class_name" in plain and isinstance(plain.get("config"), Mapping):
+        options = ", ".join(f"{name}={option!r}" for name, option in plain["config"].items() if option is not None)
+        return f"{plain['class_name']}({options})"
     return repr(plain) if isinstance(plain, str) else repr(value)
