@@ -6,25 +6,34 @@
 namespace sepconv {
 namespace SEPCONV_ISA {
 
-// Lane k of a vector from x[k * Step], read as Step whole vectors.
-template <int Step, int Read>
+// Lane k of a vector from x[k * Step + Offset], read as Step whole vectors.
+template <int Step, int Offset, int Read>
 struct every {  // lane k after the vectors up to Read, of the lanes gathered before and of vector Read
   template <class T>
   static constexpr int of(int k) {
-    return k * Step < Read * lanes<T> ? (Read == 1 ? k * Step : k)
-                                      : k * Step < (Read + 1) * lanes<T> ? lanes<T> + k * Step - Read * lanes<T> : 0;
+    const int at = k * Step + Offset;
+    return at < Read * lanes<T> ? (Read == 1 ? at : k) : at < (Read + 1) * lanes<T> ? lanes<T> + at - Read * lanes<T> : 0;
   }
 };
 
-template <int Step, class S>
+template <int Step, int Offset, class S>
 SEPCONV_INLINE auto load_every(const S* x) {
   auto out = load_as(x);
   typedef typename scalar_of<decltype(out)>::type T;
   unroll<Step - 1>::run([&](auto i) {
     constexpr int read = decltype(i)::value + 1;
-    out = shuffle<T, every<Step, read>>(out, load_as(x + read * lanes<T>));
+    out = shuffle<T, every<Step, Offset, read>>(out, load_as(x + read * lanes<T>));
   });
   return out;
+}
+
+// All of more than a vector of elements. Whole vectors reach up to Step - 1 elements beyond the last that counts, so those of the last
+// vector are read from the other side.
+template <int Step, class S, class T>
+SEPCONV_INLINE void copy_every(const S* x, int64_t count, T* y) {
+  const int64_t last = count - lanes<T>;
+  for (int64_t i = 0; i < last; i += lanes<T>) store(y + i, load_every<Step, 0>(x + i * Step));
+  store(y + last, load_every<Step, Step - 1>(x + last * Step - (Step - 1)));
 }
 
 template <class S, class T>
@@ -35,11 +44,12 @@ SEPCONV_INLINE void copy_line(const S* x, ptrdiff_t step, int64_t count, T* y) {
     if (i < count) store_partial(y + i, load_as_partial(x + i, count - i), count - i);
     return;
   }
-  // Whole vectors reach up to step - 1 elements beyond the last that counts, so the last ones are collected, as for other steps.
-  if (step == 2)
-    for (; i + lanes<T> < count; i += lanes<T>) store(y + i, load_every<2>(x + i * 2));
-  if (step == 3)
-    for (; i + lanes<T> < count; i += lanes<T>) store(y + i, load_every<3>(x + i * 3));
+  if (step > 1 && step <= 8 && count > lanes<T>) {
+    unroll<7>::run([&](auto s) {
+      if (step == decltype(s)::value + 2) copy_every<decltype(s)::value + 2>(x, count, y);
+    });
+    return;
+  }
   S line[lanes<T>] = {};
   for (; i < count; i += lanes<T>) {
     const int64_t n = count - i < lanes<T> ? count - i : lanes<T>;
@@ -103,6 +113,31 @@ void store_transposed(const T* x, ptrdiff_t source_row, int64_t rows, int64_t co
   });
 }
 
+// The reverse of load_every: Rows rows become the elements of Rows whole vectors in turn.
+template <int Rows, int Part, int Read>
+struct woven {  // lane k of vector Part, of the rows before Read and of row Read
+  template <class T>
+  static constexpr int of(int k) {
+    constexpr int at = Part * lanes<T>;
+    return (at + k) % Rows == Read ? lanes<T> + (at + k) / Rows : Read == 1 ? (at + k) / Rows : k;
+  }
+};
+
+template <int Rows, class T, class S>
+SEPCONV_INLINE void store_woven(const T* x, ptrdiff_t source_row, S* y) {
+  vec<T> row[Rows];
+  unroll<Rows>::run([&](auto r) { row[decltype(r)::value] = load(x + decltype(r)::value * source_row); });
+  unroll<Rows>::run([&](auto p) {
+    constexpr int part = decltype(p)::value;
+    vec<T> out = row[0];
+    unroll<Rows - 1>::run([&](auto r) {
+      constexpr int read = decltype(r)::value + 1;
+      out = shuffle<T, woven<Rows, part, read>>(out, row[read]);
+    });
+    store_as(y + part * lanes<T>, out);
+  });
+}
+
 // target[r * target_row + c * target_column] = source[r * source_row + c]
 template <class T, class S>
 void store_tile(const void* source, ptrdiff_t source_row, int64_t rows, int64_t columns, void* target, ptrdiff_t target_row,
@@ -110,6 +145,14 @@ void store_tile(const void* source, ptrdiff_t source_row, int64_t rows, int64_t 
   const T* x = static_cast<const T*>(source);
   S* y = static_cast<S*>(target);
   if (target_row == 1 && target_column != 1 && rows > 1) {
+    if (target_column == rows) {
+      const auto weave = [&](auto r) {
+        constexpr int all = decltype(r)::value + 2;
+        if (rows == all)
+          for (; columns >= lanes<T>; columns -= lanes<T>, x += lanes<T>, y += all * lanes<T>) store_woven<all>(x, source_row, y);
+      };
+      unroll<3>::run(weave);
+    }
     for (int64_t r = 0; r < rows; r += lanes<T>)
       for (int64_t c = 0; c < columns; c += lanes<T>)
         store_transposed<T, S>(x + r * source_row + c, source_row, rows - r < lanes<T> ? rows - r : lanes<T>,

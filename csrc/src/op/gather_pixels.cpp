@@ -96,10 +96,9 @@ filter_plane_fn plane_filter(const task& t) {
 
 // One depthwise channel of a piece.
 template <class T>
-void filter_piece(const task& t, const scratch& s, const piece& p, const phase_planes<T>& planes, const filter_line_args& line,
-                  row_target<T> target) {
+void filter_piece(const task& t, const scratch& s, const piece& p, const phase_planes<T>& planes, filter_plane_fn filter,
+                  const filter_line_args& line, row_target<T> target) {
   const int64_t width = t.geo().output[2];
-  const filter_plane_fn filter = plane_filter(t);
   const bool wide = !filter && t.sched().short_rows && planes.row1() - planes.row0() > 1;
   if (wide) {
     // All rows in one run, at the pitch of the planes; what lies between rows is computed for nothing and left behind.
@@ -141,6 +140,7 @@ template <class T>
 void gather_pixels(const task& t, const scratch& s, const piece& p, int64_t c0, int64_t c1) {
   const geometry& g = t.geo();
   const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype));
+  const filter_plane_fn filter = plane_filter(t);
   phase_planes<T> planes(t, s, p);
   filter_line_args a = {};
   a.offsets = s.offsets;
@@ -153,12 +153,13 @@ void gather_pixels(const task& t, const scratch& s, const piece& p, int64_t c0, 
       const int64_t k = m * g.channels() + c;
       a.weights = static_cast<const T*>(t.pack->planar) + k * g.taps;
       a.bias = static_cast<double>(static_cast<const T*>(t.pack->planar_bias)[k]);
-      row_target<T> target = {reinterpret_cast<T*>(s.rows) + k * t.sched().pitch + p.at, g.output[2]};
+      const int64_t plane = g.multiplies() ? k : c * g.multiplier + m;  // in the order of weights, or of the output
+      row_target<T> target = {reinterpret_cast<T*>(s.rows) + plane * t.sched().pitch + p.at, g.output[2]};
       if (t.sched().direct)
         target = {reinterpret_cast<T*>(t.output) + place(g, p.image * g.image_pixels + p.first).offset +
                       (c * g.multiplier + m) * g.output_step[3],
                   g.output_step[1]};
-      filter_piece<T>(t, s, p, planes, a, target);
+      filter_piece<T>(t, s, p, planes, filter, a, target);
     }
   }
 }

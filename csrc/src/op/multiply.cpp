@@ -162,33 +162,39 @@ void multiply(const task& t, const scratch& s, pixel_range pixels, int64_t p0, i
 template void multiply<float>(const task&, const scratch&, pixel_range, int64_t, int64_t);
 template void multiply<double>(const task&, const scratch&, pixel_range, int64_t, int64_t);
 
-// Depthwise rows are in scratch, blocked or planar: activation, then each row to its channel, multipliers interleaved.
+// Depthwise rows are in scratch, in blocks or in planes: activation, then each row to its channel, multipliers interleaved.
 template <class T>
 void store_depthwise(const task& t, const scratch& s, pixel_range pixels) {
   const geometry& g = t.geo();
   const schedule& plan = t.sched();
   constexpr int64_t block = block_channels<T>;
+  const store_tile_fn store = t.kernels().store_tile;
   const bool blocked = plan.gather == gather_lanes::channels;
-  const int64_t count = pixels.last - pixels.first, step = blocked ? block : 1;
-  const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype));
-  for (int64_t m = 0; m < g.multiplier; ++m)
-    for (int64_t c = 0; c < g.channels(); c += step) {
-      const int64_t at = blocked ? m * ceil_div(g.channels(), block) + c / block : m * g.channels() + c;
-      T* rows = reinterpret_cast<T*>(s.rows) + at * plan.pitch * step;
-      const int64_t channels = std::min(step, g.channels() - c);
-      activate_buffer(t, rows, count * step);
-      for (int64_t first = 0; first < count;) {
-        const pixel_place to = place(g, pixels.first + first);
-        const int64_t here = std::min(count - first, to.run);
-        char* target = t.output + (to.offset + (c * g.multiplier + m) * g.output_step[3]) * element;
-        if (blocked)
-          t.kernels().store_tile(rows + first * step, step, here, channels, target, g.output_step[2],
-                                 g.output_step[3] * g.multiplier);
-        else
-          t.kernels().store_tile(rows + first, plan.pitch, 1, here, target, 0, g.output_step[2]);
-        first += here;
+  const int64_t blocks = blocked ? ceil_div(g.channels(), block) : g.depth, step = blocked ? block : 1;
+  const int64_t count = pixels.last - pixels.first, line = plan.pitch * step;
+  const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype)), channel = g.output_step[3];
+  T* rows = reinterpret_cast<T*>(s.rows);
+  for (int64_t i = 0; i < (blocked ? blocks * g.multiplier : blocks); ++i) activate_buffer(t, rows + i * line, count * step);
+  for (int64_t first = 0; first < count;) {
+    const pixel_place to = place(g, pixels.first + first);
+    const int64_t here = std::min(count - first, to.run);
+    const T* from = rows + first * step;
+    const auto target = [&](int64_t pixel, int64_t k) {
+      return t.output + (to.offset + pixel * g.output_step[2] + k * channel) * element;
+    };
+    if (!blocked) store(from, line, g.depth, here, target(0, 0), channel, g.output_step[2]);
+    for (int64_t c = 0; blocked && c < g.channels(); c += block, from += line) {
+      const int64_t channels = std::min(block, g.channels() - c);
+      if (g.multiplier == 1) {
+        store(from, block, here, channels, target(0, c), g.output_step[2], channel);
+      } else {
+        for (int64_t i = 0; i < here; ++i)
+          store(from + i * block, blocks * line, g.multiplier, channels, target(i, c * g.multiplier), channel,
+                channel * g.multiplier);
       }
     }
+    first += here;
+  }
 }
 
 template void store_depthwise<float>(const task&, const scratch&, pixel_range);

@@ -21,13 +21,15 @@ gather_lanes choose_gather(const geometry& g, const kernel_set& k) {
   return narrow ? gather_lanes::pixels : gather_lanes::channels;
 }
 
-// Lanes over pixels finish rows of channels_first images without a transpose; small images waste too many lanes.
-multiply_lanes choose_multiply(const geometry& g, gather_lanes gather) {
+// Lanes over pixels finish rows of channels_first images without a transpose, and are full where filters are few; small images waste too
+// many of them.
+multiply_lanes choose_multiply(const geometry& g, const kernel_set& k, gather_lanes gather) {
   if (!g.multiplies()) return multiply_lanes::none;
+  const bool few = 2 * g.filters() <= k.lanes;  // fits: sizes below 2^60 (make_geometry)
   const bool rows_are_dense = g.output_step[2] == 1 && g.filters() > 1;
   const bool large = g.image_pixels >= 15 * 15;  // fits: constants
   const bool filters_are_dense = g.output_step[3] == 1;
-  return gather == gather_lanes::pixels && rows_are_dense && !filters_are_dense && large ? multiply_lanes::pixels
+  return gather == gather_lanes::pixels && large && (few || (rows_are_dense && !filters_are_dense)) ? multiply_lanes::pixels
                                                                                         : multiply_lanes::filters;
 }
 
@@ -58,13 +60,13 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
   const int64_t element = static_cast<int64_t>(sum_size(g.dtype));
   const int64_t block = 64 / element;
   s.gather = choose_gather(g, k);
-  s.multiply = choose_multiply(g, s.gather);
+  s.multiply = choose_multiply(g, k, s.gather);
   s.direct = writes_output_directly(g, s.gather);
   s.threads = choose_threads(g, m.threads);
   const bool over_pixels = s.multiply == multiply_lanes::pixels;
   s.rows = over_pixels ? k.pixels_rows : k.filters_rows;
   s.columns = (over_pixels ? k.pixels_vectors : k.filters_vectors) * k.lanes;  // fits: constants
-  const int64_t quantum = over_pixels ? s.columns : s.rows;  // pixels of a micro-tile
+  const int64_t micro = over_pixels ? s.columns : s.rows;  // pixels of a micro-tile
 
   const bool planar = s.gather == gather_lanes::pixels;
   const int64_t depth =
@@ -74,9 +76,10 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
   // most 512 pixels; and about four tiles a thread, as many as threads can share evenly.
   const int64_t row_size = checked_mul(depth, element, "workspace");
   const int64_t fits = std::max<int64_t>(static_cast<int64_t>(m.l2_size) / 2 / row_size, 1);
-  const int64_t least = 4 * quantum;  // fits: constants
+  const int64_t least = 4 * micro;  // fits: constants
   const int64_t threads = s.threads;
-  int64_t pixels = std::clamp<int64_t>(fits, quantum, 512);
+  int64_t pixels = std::clamp<int64_t>(fits, micro, 512);
+  const int64_t quantum = planar && g.output[2] > micro && g.output[2] <= pixels ? g.output[2] : micro;  // whole rows for planes
   if (threads > 1) pixels = std::min(pixels, std::max(least, ceil_div(g.pixels, 4 * threads)));  // fits: threads has 32 bits
   pixels = std::min(std::max<int64_t>(pixels / quantum, 1) * quantum, std::max<int64_t>(g.pixels, 1));  // fits: at most 512 or quantum
   s.tiles = ceil_div(g.pixels, pixels);
