@@ -4,8 +4,8 @@
 //   slide   a width and stride known in advance, no dilation: one row of outputs; a row's weights stay in registers
 //   any     every other geometry, and the last channels of a tail; input as operand of the multiply-add
 //
-// Inside says that all columns of the block lie inside the image; else each is looked at. A block at the edge is one column wide,
-// but for wide kernels, whose edges are.
+// Columns outside the image: patch and slide test a bit each input column, which costs less than blocks of their own at the edges. `any`
+// has two bodies, one without tests.
 #pragma once
 
 #include "simd/simd.hpp"
@@ -25,7 +25,8 @@ struct tap_window {
   int64_t columns;
   ptrdiff_t input_row, input_column;  // steps of the input: between rows of taps, between columns
   int64_t stride, dilation;           // of columns
-  int64_t first_column, end_column;   // the part of the block's input columns inside the image
+  tap_range lit;                      // the block's input columns inside the image
+  uint64_t bits;                      // the same, a bit each, where they are less than 64
 };
 
 // The k in [0, kernel + rows - 1) for which start + k * dilation lies in [0, size). More than one row goes without dilation.
@@ -40,7 +41,7 @@ SEPCONV_INLINE tap_range inside(int64_t start, int64_t dilation, int64_t kernel,
 
 template <bool Inside>
 struct patch_3x3 {
-  static constexpr bool tails = false;
+  static constexpr bool tails = false, tests = !Inside;
 #if SEPCONV_ISA_NUMBER == 2  // 16 registers
   static constexpr int rows = 2, columns = Inside ? 4 : 1;
 #else
@@ -55,7 +56,7 @@ struct patch_3x3 {
         const S* column = x;
         unroll<Columns + 2>::run([&](auto q) {
           constexpr int at = decltype(q)::value;
-          if (Inside || (at >= taps.first_column && at < taps.end_column)) {
+          if (Inside || taps.bits >> at & 1) {
             const vec<T> value = load_as(column);
             unroll<Rows>::run([&](auto r) {
               constexpr int row = decltype(r)::value, tap_row = line - row;
@@ -76,10 +77,10 @@ struct patch_3x3 {
   }
 };
 
-template <int Width, int Stride, bool Inside>
+template <int Width, int Stride>
 struct slide {
-  static constexpr bool tails = false;
-  static constexpr int rows = 1, columns = Inside ? 8 : Width / 2;
+  static constexpr bool tails = false, tests = true;
+  static constexpr int rows = 1, columns = 8;
   template <bool, class S, class T, int Columns>
   static SEPCONV_INLINE void run(const S* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][Columns], int64_t) {
     for (int64_t i = taps.rows.first; i < taps.rows.end; ++i, x += taps.input_row, w += Width * block_channels<T>) {
@@ -88,7 +89,7 @@ struct slide {
       const S* column = x;
       unroll<(Columns - 1) * Stride + Width>::run([&](auto q) {
         constexpr int at = decltype(q)::value;
-        if (Inside || (at >= taps.first_column && at < taps.end_column)) {
+        if (taps.bits >> at & 1) {
           const vec<T> value = load_as(column);
           unroll<Width>::run([&](auto r) {  // from the last tap to the first: outputs ascending, each output's taps ascending
             constexpr int j = Width - 1 - decltype(r)::value;
@@ -102,19 +103,23 @@ struct slide {
   }
 };
 
-template <bool Inside>
-using slide_3_2 = slide<3, 2, Inside>;
-template <bool Inside>
-using slide_5_1 = slide<5, 1, Inside>;
-template <bool Inside>
-using slide_5_2 = slide<5, 2, Inside>;
-template <bool Inside>
-using slide_7_1 = slide<7, 1, Inside>;
+template <bool>
+using slide_3_2 = slide<3, 2>;
+template <bool>
+using slide_5_1 = slide<5, 1>;
+template <bool>
+using slide_5_2 = slide<5, 2>;
+template <bool>
+using slide_7_1 = slide<7, 1>;
 
 template <bool Inside>
 struct any_filter {
-  static constexpr bool tails = true;
+  static constexpr bool tails = true, tests = !Inside;
+#if SEPCONV_ISA_NUMBER == 1  // for the size of its code
   static constexpr int rows = 1, columns = Inside ? 8 : 1;
+#else
+  static constexpr int rows = 1, columns = Inside ? 8 : 4;
+#endif
   template <bool Whole, class S, class T, int Columns>
   static SEPCONV_INLINE void run(const S* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][Columns], int64_t count) {
     const ptrdiff_t step = taps.stride * taps.input_column;
@@ -125,7 +130,7 @@ struct any_filter {
         unroll<Columns>::run([&](auto p) {
           constexpr int pixel = decltype(p)::value;
           const int64_t at = j * taps.dilation + pixel * taps.stride;
-          if (Inside || (at >= taps.first_column && at < taps.end_column)) {
+          if (Inside || (at >= taps.lit.first && at < taps.lit.end)) {
             const S* from = column + pixel * step;
             const vec<T> value = Whole ? load_as(from) : load_as_partial(from, count);
             sum[0][pixel] = fma(value, weight, sum[0][pixel]);

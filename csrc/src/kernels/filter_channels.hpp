@@ -85,17 +85,14 @@ void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows, int64
   if (end_inner > end) end_inner = end;
   while (column < end) {
     const int64_t left = column * g.stride_width - g.pad_left;
-    int64_t run;
-    if (column >= first_inner && column < end_inner) {
-      run = even_piece(end_inner - column, Body<true>::columns);
-      inner.of[rows - 1][run - 1](g, input + left * g.input_column, taps, y);
-    } else {
-      const int64_t edge = column < first_inner && first_inner < end ? first_inner : end;
-      run = even_piece(edge - column, Body<false>::columns);
-      taps.first_column = left < 0 ? -left : 0;
-      taps.end_column = g.input_width - left;
-      outer.of[rows - 1][run - 1](g, input + left * g.input_column, taps, y);
-    }
+    const bool tests = Body<true>::tests || column < first_inner || column >= end_inner;
+    const int64_t stop = !tests ? end_inner : !Body<true>::tests && column < first_inner && first_inner < end ? first_inner : end;
+    const int64_t run = even_piece(stop - column, tests ? Body<false>::columns : Body<true>::columns);
+    const int64_t span = (run - 1) * g.stride_width + (g.kernel_width - 1) * g.dilation_width + 1;
+    taps.lit = inside(left, 1, span, g.input_width, 1);
+    taps.bits = span < 64 ? (uint64_t{1} << taps.lit.end) - (uint64_t{1} << taps.lit.first) : 0;
+    const auto block = tests ? outer.of[rows - 1][run - 1] : inner.of[rows - 1][run - 1];
+    block(g, input + left * g.input_column, taps, y);
     y += run * g.output_pixel;
     column += run;
   }

@@ -17,6 +17,7 @@ constexpr std::size_t header = 64;  // bytes in front of what the caller gets: k
 struct block {
   void* base;        // of the mapping
   std::size_t size;  // of the mapping; 0: from the heap
+  bool offered;      // parked, and the system may have its pages if it needs them
 };
 
 // Parked blocks, oldest first. A block serves a request of its own size: `y = f(x)` in a loop asks for the same one again and
@@ -44,13 +45,25 @@ struct pool {
     }
     parked[count++] = b;
     bytes += b.size;
-#if defined(MADV_FREE)
-    madvise(b.base, b.size, MADV_FREE);  // the system may have the pages if it needs them; the block stays ours
-#endif
+    offer();
     return true;
   }
 
  private:
+  // To the system, all but the youngest: taking an offer back costs a tenth of a kernel's time, and a loop asks for those again.
+  void offer() {
+#if defined(MADV_FREE)
+    std::size_t younger = 0;
+    for (int i = count - 1; i >= 0; --i) {
+      block& b = parked[i];
+      younger += b.size;
+      if (younger <= pool_warm || b.offered) continue;
+      madvise(b.base, b.size, MADV_FREE);
+      b.offered = true;
+    }
+#endif
+  }
+
   void* remove(int i) {
     void* base = parked[i].base;
     bytes -= parked[i].size;
@@ -91,7 +104,7 @@ void* pool_alloc(std::size_t size) {
   void* base = pooled ? the_pool().take(room) : std::aligned_alloc(64, room);
   if (pooled && !base) base = map(room);
   if (!base) return nullptr;
-  *static_cast<block*>(base) = {base, pooled ? room : 0};
+  *static_cast<block*>(base) = {base, pooled ? room : 0, false};
   return static_cast<char*>(base) + header;
 }
 

@@ -6,12 +6,12 @@
 
 namespace sepconv {
 
-// NULL when there is no memory. Blocks from `pool_smallest` bytes are 2 MiB-aligned and come from the pool, smaller ones are
-// 64-byte-aligned.
+// NULL when there is no memory. 64-byte-aligned; blocks from `pool_smallest` bytes come from the pool and lie in huge pages.
 void* pool_alloc(std::size_t size);
 void pool_free(void* pointer);
 
 constexpr std::size_t pool_smallest = 512 << 10;
 constexpr std::size_t pool_capacity = 64 << 20;  // bytes parked at most
+constexpr std::size_t pool_warm = 32 << 20;      // of these, the youngest that stay resident
 
 }  // namespace sepconv
