@@ -52,21 +52,22 @@ sepconv_status guarded(F&& body) noexcept {
 // A struct as this library knows it: what an older caller does not have is zero; what a newer one has must be zero.
 template <class S>
 S read(const S* given, const char* name) {
-  if (!given) invalid(std::string("`") + name + "` must not be NULL");
+  if (!given) invalid(std::string("`") + name + "` must not be NULL. Received: NULL");
   if (given->size < sizeof(std::size_t))
     invalid(std::string("`") + name + "->size` must be sizeof(sepconv_" + name + "). Received: " + std::to_string(given->size));
   S own = {};
   std::memcpy(static_cast<void*>(&own), given, std::min(given->size, sizeof(S)));
   const char* tail = reinterpret_cast<const char*>(given);
   for (std::size_t i = sizeof(S); i < given->size; ++i)
-    if (tail[i]) invalid(std::string("`") + name + "` has fields that this version of the library does not know");
+    if (tail[i]) invalid(std::string("`") + name + "` must have zeros where this version of the library knows no field. Received: " +
+                         std::to_string(tail[i]) + " at byte " + std::to_string(sizeof(S) + i));
   return own;
 }
 
 // Fills as much of a caller's struct as it has room for.
 template <class S>
 void write(const S& own, S* given, const char* name) {
-  if (!given) invalid(std::string("`") + name + "` must not be NULL");
+  if (!given) invalid(std::string("`") + name + "` must not be NULL. Received: NULL");
   const std::size_t size = given->size;
   if (size < sizeof(std::size_t)) invalid(std::string("`") + name + "->size` must be set. Received: " + std::to_string(size));
   std::memcpy(static_cast<void*>(given), &own, std::min(size, sizeof(S)));
@@ -75,7 +76,7 @@ void write(const S& own, S* given, const char* name) {
 
 template <class P>
 void require(P* pointer, const char* name) {
-  if (!pointer) invalid(std::string("`") + name + "` must not be NULL");
+  if (!pointer) invalid(std::string("`") + name + "` must not be NULL. Received: NULL");
 }
 
 }  // namespace
@@ -101,7 +102,7 @@ sepconv_status sepconv_get_system_info(sepconv_system_info* info) {
     own.isa_compiled = compiled.c_str();
     own.isa_found = found.c_str();
     try {
-      own.isa_active = find_isa(nullptr).isa;
+      own.isa_active = find_isa(nullptr, false).isa;
     } catch (const sepconv::error&) {
       own.isa_active = "";
     }
@@ -135,8 +136,10 @@ sepconv_status sepconv_plan_get_info(const sepconv_plan* plan, sepconv_plan_info
     own.split = s.threads_split == split::filters ? "filters" : "pixels";
     own.tile_pixels = s.tile_pixels;
     own.tile_count = s.tiles;
-    own.kernel_rows = static_cast<int32_t>(s.rows);
-    own.kernel_columns = static_cast<int32_t>(s.columns);
+    if (plan->geometry.multiplies()) {
+      own.kernel_rows = static_cast<int32_t>(s.rows);
+      own.kernel_columns = static_cast<int32_t>(s.columns);
+    }
     own.num_threads = s.threads;
     own.flops = flops(plan->geometry);
     own.bytes = bytes(plan->geometry);
@@ -170,10 +173,13 @@ sepconv_status sepconv_run(const sepconv_plan* plan, const sepconv_pack* pack, c
       require(output, "output");
       if (workspace_size(plan->schedule) > 0) require(workspace, "workspace");
     }
-    if (reinterpret_cast<std::uintptr_t>(workspace) % 64) invalid("`workspace` must be aligned to 64 bytes");
+    if (const std::uintptr_t beyond = reinterpret_cast<std::uintptr_t>(workspace) % 64)
+      invalid("`workspace` must be aligned to 64 bytes. Received: " + std::to_string(beyond) + " bytes beyond");
     if (pack->key != pack_key(*plan) || pack->channels != g.channels() || pack->multiplier != g.multiplier ||
         pack->filters != g.filters() || pack->taps != g.taps)
-      invalid("`pack` was made for another plan: operator, type, instruction set, lane role and channel counts must agree");
+      invalid("`pack` was made for another plan: operator, type, instruction set, lane role and channel counts must agree. Received: " +
+              std::to_string(pack->channels) + " channels, " + std::to_string(pack->multiplier) + " filters of each, " +
+              std::to_string(pack->taps) + " taps, " + std::to_string(pack->filters) + " filters");
     run(*plan, *pack, input, output, workspace);
   });
 }

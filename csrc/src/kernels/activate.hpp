@@ -57,7 +57,7 @@ struct relu_general {  // negative slope, maximum, threshold
   static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>& g) {
     const vec<T> infinity = broadcast(static_cast<T>(__builtin_inf()));
     const vec<T> floor = select<T>(g.p == vec<T>{}, vec<T>{}, -infinity);  // 0 * -inf would be NaN
-    return select<T>(x >= g.q, g.q, select<T>(x > g.r, x, g.p * at_least(x - g.r, floor)));
+    return select<T>(x > g.r, at_most(x, g.q), g.p * at_least(x - g.r, floor));
   }
 };
 

@@ -36,7 +36,7 @@ double reference_activation(const sepconv_activation& a, double x) {
     case SEPCONV_RELU: return x < 0 ? 0 : x;
     case SEPCONV_RELU6: return clip(x, 0, 6);
     case SEPCONV_HARD_TANH: return clip(x, -1, 1);
-    case SEPCONV_RELU_GENERAL: return std::isnan(x) ? x : x >= q ? q : x > r ? x : p == 0 ? 0 : p * (x - r);
+    case SEPCONV_RELU_GENERAL: return std::isnan(x) ? x : x > r ? std::fmin(x, q) : p == 0 ? 0 : p * (x - r);
     case SEPCONV_LEAKY_RELU: return x < 0 ? p * x : x;
     case SEPCONV_ELU: return x > 0 ? x : p * std::expm1(x);
     case SEPCONV_CELU: return x > 0 ? x : p * std::expm1(x / p);

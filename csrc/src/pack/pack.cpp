@@ -24,36 +24,50 @@ void require(bool present, bool wanted, const char* field) {
             (present ? "an array" : "NULL"));
 }
 
-// A 1x1 convolution gathers by a depthwise filter of ones: 1 * x + 0 copies x exactly.
-template <class T>
-T depthwise_value(const unpacked& u, int64_t tap, int64_t channel, int64_t m) {
-  if (!u.weights.depthwise_kernel) return 1;
-  const int64_t at = (tap * u.channels + channel) * u.multiplier + m;  // fits: below the size of the kernel
-  return static_cast<T>(element(u.weights.depthwise_kernel, u.weights.dtype, at));
+// y[i * step] = x[i * from] for i < count, then zeros up to `room`.
+template <class T, class S>
+void spread(const S* x, int64_t from, int64_t count, int64_t room, T* y, int64_t step = 1) {
+  if (from == 1 && step == 1)
+    for (int64_t i = 0; i < count; ++i) y[i] = static_cast<T>(number(x[i]));
+  else
+    for (int64_t i = 0; i < count; ++i) y[i * step] = static_cast<T>(number(x[i * from]));  // fits: an index
+  for (int64_t i = count; i < room; ++i) y[i * step] = T(0);  // fits: an index
 }
 
+// The same of an array of weights from `first` on; of zeros without an array.
 template <class T>
-T bias_value(const unpacked& u, const void* bias, int64_t at) {
-  return bias ? static_cast<T>(element(bias, u.weights.dtype, at)) : T(0);
+void spread(const unpacked& u, const void* array, int64_t first, int64_t from, int64_t count, int64_t room, T* y, int64_t step = 1) {
+  if (array)
+    with_type(array, u.weights.dtype, [&](const auto* x) { spread(x + first, from, count, room, y, step); });
+  else
+    spread<T, T>(nullptr, 0, 0, room, y, step);
 }
 
 template <class T>
 void pack_depthwise(const unpacked& u, sepconv_pack& p) {
   constexpr int64_t block = block_channels<T>;
   const int64_t blocks = ceil_div(u.channels, block);
+  const void* kernel = u.weights.depthwise_kernel;
   const void* bias = u.multiplies ? u.weights.depthwise_bias : u.weights.bias;
-  for (int64_t m = 0; m < u.multiplier; ++m)
-    for (int64_t c = 0; c < blocks * block; ++c) {  // fits: an index
-      const int64_t at = m * blocks + c / block, lane = c % block;  // fits: an index
-      const bool real = c < u.channels;
-      static_cast<T*>(p.blocked_bias)[at * block + lane] = real ? bias_value<T>(u, bias, c * u.multiplier + m) : T(0);  // fits: an index
-      for (int64_t t = 0; t < u.taps; ++t)
-        static_cast<T*>(p.blocked)[(at * u.taps + t) * block + lane] = real ? depthwise_value<T>(u, t, c, m) : T(0);  // fits: an index
-      if (!real) continue;
-      static_cast<T*>(p.planar_bias)[m * u.channels + c] = bias_value<T>(u, bias, c * u.multiplier + m);  // fits: an index
-      for (int64_t t = 0; t < u.taps; ++t)
-        static_cast<T*>(p.planar)[(m * u.channels + c) * u.taps + t] = depthwise_value<T>(u, t, c, m);  // fits: an index
+  T* const blocked = static_cast<T*>(p.blocked);
+  T* const planar = static_cast<T*>(p.planar);
+  for (int64_t m = 0; m < u.multiplier; ++m) {
+    const int64_t row = m * u.channels;  // fits: an index
+    spread(u, bias, m, u.multiplier, u.channels, u.channels, static_cast<T*>(p.planar_bias) + row);
+    for (int64_t b = 0; b < blocks; ++b) {
+      const int64_t at = m * blocks + b, c = b * block, here = std::min(block, u.channels - c);  // fits: an index
+      const int64_t first = c * u.multiplier + m;                                                // fits: an index
+      spread(u, bias, first, u.multiplier, here, block, static_cast<T*>(p.blocked_bias) + at * block);
+      for (int64_t t = 0; t < u.taps; ++t) {
+        T* const y = blocked + (at * u.taps + t) * block;  // fits: an index
+        if (kernel)
+          spread(u, kernel, t * u.channels * u.multiplier + first, u.multiplier, here, block, y);  // fits: an index
+        else  // a 1x1 convolution gathers by a depthwise filter of ones: 1 * x + 0 copies x exactly
+          std::fill(y, y + here, T(1)), std::fill(y + here, y + block, T(0));
+        for (int64_t i = 0; i < here; ++i) planar[(row + c + i) * u.taps + t] = y[i];  // fits: an index
+      }
     }
+  }
 }
 
 // Panels of `wide` filters; the last one rounded up to `narrow`.
@@ -63,16 +77,13 @@ void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t na
   for (int64_t first = 0; first < u.filters; first += wide) {
     const int64_t count = std::min(wide, u.filters - first);
     const int64_t columns = ceil_div(count, narrow) * narrow;  // fits: at most a panel more
-    for (int64_t m = 0; m < u.multiplier; ++m)
-      for (int64_t c = 0; c < u.channels; ++c, y += columns) {
-        const int64_t row = (c * u.multiplier + m) * u.filters + first;  // fits: an index
-        for (int64_t f = 0; f < columns; ++f)
-          y[f] = f < count ? static_cast<T>(element(u.weights.pointwise_kernel, u.weights.dtype, row + f)) : T(0);
-      }
+    with_type(u.weights.pointwise_kernel, u.weights.dtype, [&](const auto* x) {
+      for (int64_t m = 0; m < u.multiplier; ++m)
+        for (int64_t c = 0; c < u.channels; ++c, y += columns)
+          spread(x + (c * u.multiplier + m) * u.filters + first, 1, count, columns, y);  // fits: an index
+    });
   }
-  T* bias = static_cast<T*>(p.bias);
-  for (int64_t f = 0; f < ceil_div(u.filters, wide) * wide; ++f)  // fits: at most a panel more
-    bias[f] = f < u.filters ? bias_value<T>(u, u.weights.bias, f) : T(0);
+  spread(u, u.weights.bias, 0, 1, u.filters, ceil_div(u.filters, wide) * wide, static_cast<T*>(p.bias));  // fits: at most a panel more
 }
 
 template <class T>

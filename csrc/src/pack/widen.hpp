@@ -1,10 +1,11 @@
-// One weight as a number, whatever its storage. Not a hot path.
+// Weights as numbers, whatever their storage.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/kernel_types.hpp"
 #include "sepconv/sepconv.h"
 
 namespace sepconv {
@@ -24,14 +25,27 @@ inline double bfloat_value(uint16_t bits) {
   return value;
 }
 
+inline double number(float value) { return value; }
+inline double number(double value) { return value; }
+inline double number(half value) { return half_value(value.bits); }
+inline double number(bfloat value) { return bfloat_value(value.bits); }
+
+// f(array), the array with its type.
+template <class F>
+void with_type(const void* array, int32_t dtype, F&& f) {
+  switch (dtype) {
+    case SEPCONV_FLOAT64: return f(static_cast<const double*>(array));
+    case SEPCONV_FLOAT16: return f(static_cast<const half*>(array));
+    case SEPCONV_BFLOAT16: return f(static_cast<const bfloat*>(array));
+    default: return f(static_cast<const float*>(array));
+  }
+}
+
 // Element `i` of an array of `dtype`.
 inline double element(const void* array, int32_t dtype, int64_t i) {
-  switch (dtype) {
-    case SEPCONV_FLOAT64: return static_cast<const double*>(array)[i];
-    case SEPCONV_FLOAT16: return half_value(static_cast<const uint16_t*>(array)[i]);
-    case SEPCONV_BFLOAT16: return bfloat_value(static_cast<const uint16_t*>(array)[i]);
-    default: return static_cast<const float*>(array)[i];
-  }
+  double value = 0;
+  with_type(array, dtype, [&](const auto* x) { value = number(x[i]); });
+  return value;
 }
 
 }  // namespace sepconv

@@ -10,16 +10,22 @@
 namespace sepconv {
 
 template <class T>
+[[noreturn]] void too_large(T a, const char* sign, T b, const char* what) {
+  invalid(std::string("`") + what + "` is too large: sizes must stay below 2^63. Received: " + std::to_string(a) + sign +
+          std::to_string(b));
+}
+
+template <class T>
 T checked_mul(T a, T b, const char* what) {
   T out;
-  if (__builtin_mul_overflow(a, b, &out)) invalid(std::string("`") + what + "` is too large for 64-bit size arithmetic");
+  if (__builtin_mul_overflow(a, b, &out)) too_large(a, " times ", b, what);
   return out;
 }
 
 template <class T>
 T checked_add(T a, T b, const char* what) {
   T out;
-  if (__builtin_add_overflow(a, b, &out)) invalid(std::string("`") + what + "` is too large for 64-bit size arithmetic");
+  if (__builtin_add_overflow(a, b, &out)) too_large(a, " plus ", b, what);
   return out;
 }
 

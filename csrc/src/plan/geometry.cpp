@@ -73,7 +73,7 @@ void check_span(const quad& shape, const quad& step, std::size_t element, const 
   int64_t span = 1;
   for (int i = 0; i < 4; ++i) {
     if (shape[i] == 0) continue;
-    if (step[i] == INT64_MIN) invalid(std::string("`") + what + "` is too large for 64-bit size arithmetic");
+    if (step[i] == INT64_MIN) too_large(step[i], " times ", shape[i], what);
     span = checked_add(span, checked_mul(shape[i] - 1, std::abs(step[i]), what), what);
   }
   checked_mul(span, static_cast<int64_t>(element), what);
@@ -119,7 +119,8 @@ geometry make_geometry(const sepconv_spec& spec) {
             text(g.multiplier));
   g.image_pixels = checked_mul(g.output[1], g.output[2], "input_shape");
   g.pixels = checked_mul(g.image_pixels, g.batch(), "input_shape");
-  checked_mul(checked_mul(g.pixels, g.filters(), "filters"), int64_t{8}, "filters");  // whatever the strides
+  const char* larger = g.pixels > g.filters() ? "input_shape" : "filters";
+  checked_mul(checked_mul(g.pixels, g.filters(), larger), int64_t{8}, larger);  // whatever the strides
 
   const bool strided = spec.layout == SEPCONV_STRIDED;
   g.input_step = contiguous(g.input, spec.layout, "input_shape");

@@ -1,5 +1,6 @@
 #include "runtime/isa.hpp"
 
+#include <atomic>
 #include <cstdlib>
 
 #include "plan/error.hpp"
@@ -40,27 +41,33 @@ const row rows[] = {
 
 bool usable(const row& r) { return (get_cpu_features() & r.needs) == r.needs; }
 
-const std::string& from_environment() {
-  static const std::string name = [] {
-    const char* value = std::getenv("SEPCONV_ISA");
-    return std::string(value ? value : "");
-  }();
+std::string from_environment() {
+  const char* value = std::getenv("SEPCONV_ISA");
+  return value ? value : "";
+}
+
+std::atomic<bool> chosen{false};
+
+// What the first plan found in the environment.
+const std::string& choice() {
+  static const std::string name = from_environment();
+  chosen = true;
   return name;
 }
 
 }  // namespace
 
-const kernel_table& find_isa(const char* name) {
+const kernel_table& find_isa(const char* name, bool plan) {
   const bool asked = name && *name;
-  const std::string wanted = asked ? name : from_environment();
+  const std::string wanted = asked ? name : plan || chosen ? choice() : from_environment();
   for (const row& r : rows)
     if (wanted.empty() ? usable(r) : wanted == r.table->isa) {
       if (usable(r)) return *r.table;
       throw error(SEPCONV_UNSUPPORTED, std::string("`") + (asked ? "isa" : "SEPCONV_ISA") + "` names an instruction set that this "
-                  "machine lacks. Allowed: " + isa_names(true) + ". Received: " + wanted);
+                  "machine lacks. Allowed: " + isa_names(true) + ". Received: \"" + wanted + "\"");
     }
   throw error(SEPCONV_UNSUPPORTED, std::string("`") + (asked ? "isa" : "SEPCONV_ISA") + "` must be one of " + isa_names(true) +
-              ". Received: " + wanted);
+              ". Received: \"" + wanted + "\"");
 }
 
 int isa_index(const kernel_table& table) {

@@ -7,9 +7,9 @@
 
 namespace sepconv {
 
-// By name; NULL or "" means SEPCONV_ISA of the environment (read once), else the best that this machine runs. Throws `error` when
-// the name is unknown or the machine lacks it.
-const kernel_table& find_isa(const char* name);
+// By name; NULL or "" means SEPCONV_ISA of the environment, else the best that this machine runs. Throws `error` when the name is unknown
+// or the machine lacks it. The environment is read for good by the first call for a plan.
+const kernel_table& find_isa(const char* name, bool plan = true);
 
 int isa_index(const kernel_table& table);
 
