@@ -24,6 +24,8 @@ const activation activations[] = {
     {"hard_tanh", {SEPCONV_HARD_TANH, 0, {}}, 0, 0, 0, 0x4c25435098c71e40, 0x2ff8eefbe8af7a52},
     {"relu_general", {SEPCONV_RELU_GENERAL, 0, {0.2, 6, 0.5}}, 0, 0, 0, 0x7712d4f2be37230d, 0xffcc78af22a944f2},
     {"relu_general_unbounded", {SEPCONV_RELU_GENERAL, 0, {0, INFINITY, 1}}, 0, 0, 0, 0xac02361a7723d40f, 0x65986abb3ce06195},
+    {"relu_general_crossed", {SEPCONV_RELU_GENERAL, 0, {0.1, 0.5, 3}}, 0, 0, 0, 0x6bca342cebed7edc, 0x641d2bfab8c4747f},
+    {"relu_general_crossed_flat", {SEPCONV_RELU_GENERAL, 0, {0, 0.5, 1}}, 0, 0, 0, 0x9328bc0301737ff5, 0x3bc8d4ff85fe0965},
     {"leaky_relu", {SEPCONV_LEAKY_RELU, 0, {0.2}}, 0, 0, 0, 0xd34a34f024dafebe, 0xa12d3c00eef075c3},
     {"elu", {SEPCONV_ELU, 0, {1}}, 0, 0, 0, 0x12fea586cd3df61c, 0x4bcd2d80d9432d0d},
     {"celu", {SEPCONV_CELU, 0, {1.3}}, 0, 0, 0, 0x40b52674ff9b85c9, 0xca3a82a7a618e70a},

@@ -85,6 +85,8 @@ OBJECTS = [
 # Functions of `x`, a float32 array of shape (rows, 6) with 0, both signs, and numbers large and small.
 FUNCTIONS = [
     "activations.relu(x, negative_slope=0.25, max_value=2.0, threshold=0.5)",
+    "activations.relu(x, max_value=0.5, threshold=1.0)",
+    "activations.relu(x, negative_slope=0.25, max_value=1.0, threshold=3.0)",
     "activations.relu(x, max_value=3.0)",
     "activations.relu(x, threshold=1.0)",
     "activations.leaky_relu(x, negative_slope=0.3)",

@@ -42,6 +42,9 @@ VALUES = {
 # With parameters: the call, and what Keras gives.
 PARAMETERS = [
     (partial(activations.relu, negative_slope=0.25, max_value=2.0, threshold=0.5), [-0.875, -0.375, -0.25, -0.125, -0.05, 1, 2]),
+    (partial(activations.relu, max_value=0.25, threshold=0.3), [0, 0, 0, 0, 0, 0.25, 0.25]),
+    (partial(activations.relu, negative_slope=0.5, max_value=0.25, threshold=1.0), [-2, -1, -0.75, -0.5, -0.35, 0, 0.25]),
+    (partial(activations.relu, max_value=1.0, threshold=1.0), [0, 0, 0, 0, 0, 0, 1]),
     (partial(activations.relu, max_value=2), [0, 0, 0, 0, 0.3, 1, 2]),
     (partial(activations.relu, negative_slope=0.25), [-0.75, -0.25, -0.125, 0, 0.3, 1, 4]),
     (partial(activations.relu, threshold=1.0), [0, 0, 0, 0, 0, 0, 4]),

@@ -66,7 +66,7 @@ typedef enum sepconv_activation_kind {
   SEPCONV_RELU = 1, /* x < 0 ? 0 : x */
   SEPCONV_RELU6 = 2,
   SEPCONV_HARD_TANH = 3,
-  SEPCONV_RELU_GENERAL = 4, /* [negative_slope, max_value, threshold] */
+  SEPCONV_RELU_GENERAL = 4, /* [negative_slope, max_value, threshold]: x > t ? min(x, max) : slope * (x - t) */
   SEPCONV_LEAKY_RELU = 5,   /* [negative_slope] */
   SEPCONV_ELU = 6,          /* [alpha] */
   SEPCONV_CELU = 7,         /* [alpha] */
@@ -146,7 +146,7 @@ typedef struct sepconv_plan_info {
   const char* split;  /* "pixels" or "filters": what threads share out */
   int64_t tile_pixels;
   int64_t tile_count;
-  int32_t kernel_rows;    /* rows of the multiply's micro-kernel */
+  int32_t kernel_rows;    /* rows of the multiply's micro-kernel; 0 for SEPCONV_DEPTHWISE */
   int32_t kernel_columns; /* columns of it */
   int32_t num_threads;
   int32_t reserved;

@@ -57,7 +57,7 @@ void pack_depthwise(const unpacked& u, sepconv_pack& p) {
     for (int64_t b = 0; b < blocks; ++b) {
       const int64_t at = m * blocks + b, c = b * block, here = std::min(block, u.channels - c);  // fits: an index
       const int64_t first = c * u.multiplier + m;                                                // fits: an index
-      spread(u, bias, first, u.multiplier, here, block, static_cast<T*>(p.blocked_bias) + at * block);
+      spread(u, bias, first, u.multiplier, here, block, static_cast<T*>(p.blocked_bias) + at * block);  // fits: an index
       for (int64_t t = 0; t < u.taps; ++t) {
         T* const y = blocked + (at * u.taps + t) * block;  // fits: an index
         if (kernel)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .._registry import Registry
+from .._registry import Registry, is_keras
 from . import _along_axis, _elementwise
 from ._along_axis import glu, log_softmax, softmax, sparsemax
 from ._elementwise import (
@@ -166,7 +166,7 @@ def serialize(activation: Any) -> Any:
     name = getattr(activation, "__name__", None)
     if name in _NAMES:
         # Keras's own function of that name is read back as ours, which computes the same.
-        if activation is not _NAMES[name] and str(getattr(activation, "__module__", "")).split(".")[0] != "keras":
+        if activation is not _NAMES[name] and not is_keras(activation):
             raise ValueError(
                 f"The activation {activation!r} can't be written to a configuration under the name of ours, {name!r}: rename it. "
                 f"Received: a function of {activation.__module__}"

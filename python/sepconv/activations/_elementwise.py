@@ -19,7 +19,7 @@ Form = tuple[str, tuple[float, ...]]
 
 
 def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> np.ndarray:
-    """`max_value` from there on; `x` above `threshold`; else ``negative_slope * (x - threshold)``.
+    """``min(x, max_value)`` above `threshold`, else ``negative_slope * (x - threshold)``.
 
     Parameters
     ----------
