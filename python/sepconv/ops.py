@@ -5,20 +5,24 @@ or reversed, without a copy. The computation has the dtype of `inputs` if that i
 float32 (integers, without scaling); kernels and biases are converted to it, and so is the result. A float64 list or array is computed
 in float64.
 
-Weights are packed at every call, since an array may change between two calls. Where the same weights are used again and again, a layer
-packs them once.
+An array may change between two calls, so its weights are packed at every call. What can't change is packed once: a `Variable`, as a
+layer's weights are, until it is assigned to, or the array of `Variable.numpy()`. To use the same weights again and again, make variables
+of them: ``kernel = sepconv.Variable(kernel, name="kernel")``.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _arguments, _dtypes, _intake, _runtime, activations
-from ._arguments import refuse
+from ._arguments import refuse, refuse_shape
 from ._plans import Convolution, Spec
+from .variables import Variable
 
 __all__ = ["depthwise_conv", "pointwise_conv", "separable_conv"]
 
@@ -66,7 +70,7 @@ def separable_conv(
     depthwise_activation : str, dict or callable, optional
         An elementwise activation of `sepconv.activations`.
     out : ndarray, optional
-        Where to write: the exact shape and dtype, writeable, contiguous along its last axis, not overlapping `inputs`.
+        Where to write: the exact shape and dtype, writeable, contiguous along its channels or its rows, not overlapping `inputs`.
     num_threads : int, optional
         The most threads to use; the result doesn't depend on it.
 
@@ -89,19 +93,9 @@ def separable_conv(
     >>> sepconv.ops.separable_conv(x, np.ones((3, 3, 3, 1)), np.ones((1, 1, 3, 16)), padding="same").shape
     (1, 8, 8, 16)
     """
-    depthwise = _kernel(depthwise_kernel, "depthwise_kernel")
-    pointwise = _pointwise(pointwise_kernel, "pointwise_kernel", depthwise.ndim)
-    rank, outputs = depthwise.ndim - 2, depthwise.shape[-2] * depthwise.shape[-1]
-    if pointwise.shape[-2] != outputs:
-        fitting = f"of shape {(*(1,) * rank, outputs, 'filters')}, to fit a depthwise kernel of shape {depthwise.shape}"
-        refuse("pointwise_kernel", fitting, pointwise.shape)
-    middle = activations.core_form(activations.get(depthwise_activation))
-    if middle is None:
-        refuse("depthwise_activation", "elementwise and one of sepconv.activations", depthwise_activation)
-    weights = (depthwise, _bias(depthwise_bias, "depthwise_bias", outputs), pointwise, _bias(bias, "bias", pointwise.shape[-1]))
-    geometry = _geometry(rank, strides, padding, data_format, dilation_rate)
-    shape = {"multiplier": depthwise.shape[-1], "filters": pointwise.shape[-1], "depthwise_activation": middle}
-    return _run("separable", inputs, depthwise.shape[:-1], weights, {**geometry, **shape}, activation, out, num_threads)
+    weights = (depthwise_kernel, depthwise_bias, pointwise_kernel, bias)
+    options = (strides, padding, data_format, dilation_rate, depthwise_activation)
+    return _convolve(_separable, weights, options, inputs, activation, out, num_threads)
 
 
 def depthwise_conv(
@@ -146,11 +140,8 @@ def depthwise_conv(
     >>> sepconv.ops.depthwise_conv(np.ones((1, 5, 1)), np.ones((3, 1, 1)), padding="causal")[0, :, 0]
     array([1., 2., 3., 3., 3.])
     """
-    depthwise = _kernel(kernel, "kernel")
-    weights = (depthwise, None, None, _bias(bias, "bias", depthwise.shape[-2] * depthwise.shape[-1]))
-    geometry = _geometry(depthwise.ndim - 2, strides, padding, data_format, dilation_rate)
-    shape = {"multiplier": depthwise.shape[-1]}
-    return _run("depthwise", inputs, depthwise.shape[:-1], weights, {**geometry, **shape}, activation, out, num_threads)
+    options = (strides, padding, data_format, dilation_rate)
+    return _convolve(_depthwise, (kernel, bias), options, inputs, activation, out, num_threads)
 
 
 def pointwise_conv(
@@ -193,11 +184,47 @@ def pointwise_conv(
     >>> sepconv.ops.pointwise_conv(np.ones((2, 8, 8, 3)), np.ones((1, 1, 3, 16)), activation="relu").shape
     (2, 8, 8, 16)
     """
-    pointwise = _pointwise(kernel, "kernel", None)
-    weights = (None, None, pointwise, _bias(bias, "bias", pointwise.shape[-1]))
-    geometry = _geometry(pointwise.ndim - 2, strides, "valid", data_format, 1)
-    shape = {"filters": pointwise.shape[-1]}
-    return _run("pointwise", inputs, pointwise.shape[:-1], weights, {**geometry, **shape}, activation, out, num_threads)
+    return _convolve(_pointwise, (kernel, bias), (strides, data_format), inputs, activation, out, num_threads)
+
+
+class _Problem(NamedTuple):
+    """Checked arguments: the kernel's shape up to the input channels, the weights, the rest of `Spec`."""
+
+    op: str
+    taps: tuple[int, ...]
+    weights: tuple[Any, ...]
+    options: dict[str, Any]
+
+
+def _separable(weights: tuple[Any, ...], strides: Any, padding: Any, data_format: Any, dilation_rate: Any, middle: Any) -> _Problem:
+    depthwise = _kernel(weights[0], "depthwise_kernel")
+    pointwise = _pointwise_kernel(weights[2], "pointwise_kernel", depthwise.ndim)
+    rank, outputs = depthwise.ndim - 2, depthwise.shape[-2] * depthwise.shape[-1]
+    if pointwise.shape[-2] != outputs:
+        fitting = f"of shape ({'1, ' * rank}{outputs}, filters), to fit a depthwise kernel of shape {depthwise.shape}"
+        refuse_shape("pointwise_kernel", fitting, pointwise.shape)
+    with _arguments.within("depthwise_activation"):
+        core = activations.core_form(activations.get(middle))
+    if core is None:
+        refuse("depthwise_activation", "elementwise and one of sepconv.activations", middle)
+    biases = _bias(weights[1], "depthwise_bias", outputs), _bias(weights[3], "bias", pointwise.shape[-1])
+    options = _geometry(rank, strides, padding, data_format, dilation_rate)
+    options |= {"multiplier": depthwise.shape[-1], "filters": pointwise.shape[-1], "depthwise_activation": core}
+    return _Problem("separable", depthwise.shape[:-1], (depthwise, biases[0], pointwise, biases[1]), options)
+
+
+def _depthwise(weights: tuple[Any, ...], strides: Any, padding: Any, data_format: Any, dilation_rate: Any) -> _Problem:
+    depthwise = _kernel(weights[0], "kernel")
+    bias = _bias(weights[1], "bias", depthwise.shape[-2] * depthwise.shape[-1])
+    options = _geometry(depthwise.ndim - 2, strides, padding, data_format, dilation_rate)
+    return _Problem("depthwise", depthwise.shape[:-1], (depthwise, None, None, bias), options | {"multiplier": depthwise.shape[-1]})
+
+
+def _pointwise(weights: tuple[Any, ...], strides: Any, data_format: Any) -> _Problem:
+    pointwise = _pointwise_kernel(weights[0], "kernel", None)
+    bias = _bias(weights[1], "bias", pointwise.shape[-1])
+    options = _geometry(pointwise.ndim - 2, strides, "valid", data_format, 1)
+    return _Problem("pointwise", pointwise.shape[:-1], (None, None, pointwise, bias), options | {"filters": pointwise.shape[-1]})
 
 
 class _State(NamedTuple):
@@ -206,52 +233,107 @@ class _State(NamedTuple):
     arrays: tuple[Any, ...]
 
 
-@lru_cache(maxsize=64)
-def _convolution(spec: Spec) -> Convolution:
-    """Repeated calls find their plans here."""
-    return Convolution(spec)
+class _Kept(NamedTuple):
+    """A convolution whose weights can't change, with all that its key names by identity."""
+
+    convolution: Convolution
+    state: _State
+    channels: int
+    named: tuple[Any, ...]
 
 
-def _run(
-    op: str,
-    inputs: Any,
-    taps: tuple[int, ...],
+# Convolutions by their arguments, the oldest first. What can't be found again isn't here.
+_kept: dict[Hashable, _Kept] = {}
+_lock = threading.Lock()
+_MOST = 256
+
+
+def _convolve(
+    check: Callable[..., _Problem],
     weights: tuple[Any, ...],
-    options: dict[str, Any],
+    options: tuple[Any, ...],
+    inputs: Any,
     activation: Any,
     out: Any,
     num_threads: Any,
 ) -> np.ndarray:
-    """Convolve. `taps` is the kernel's shape up to the input channels; `options` are the rest of `Spec`."""
-    array = _intake.as_array(inputs)
-    function = activations.get(activation)
-    core = activations.core_form(function)
-    *kernel, channels = taps
-    if core:
-        options = {**options, "activation": core}
-    spec = Spec(op=op, dtype=_dtypes.floating(array.dtype), kernel=tuple(kernel), **options)
-    if array.ndim != spec.rank + 2:
-        refuse("inputs", f"an array of {spec.rank + 2} axes, beside a kernel for {spec.rank} spatial", array.shape)
-    if array.shape[spec.channel_axis] != channels:
-        refuse("inputs", f"of {channels} channels on axis {spec.channel_axis}, as the kernel is", array.shape)
-    convolution = _convolution(spec) if core else Convolution(spec, finish=function)
-    array = convolution.intake(array)
-    prepared = convolution.prepare(array, out, _runtime.threads(num_threads), inputs)
+    threads = _runtime.threads(num_threads)
+    names = [_identity(w) for w in weights]
+    lasting = None not in names and type(inputs) is np.ndarray
+    key = (check, inputs.dtype, activation, options, *map(type, options), *names) if lasting else None
     try:
-        return convolution.run(prepared, array, out, _State(spec.weights(*weights)))
-    finally:
-        # The plans are worth keeping. The weights aren't: the next call packs its own.
-        convolution._packs.clear()
+        kept = _kept.get(key)
+    except TypeError:  # a list or a dict among them
+        key = kept = None
+    if kept is not None:
+        prepared = kept.convolution.find(inputs, out, threads)
+        return _run(kept, inputs, out, threads) if prepared is None else kept.convolution.run(prepared, inputs, out, kept.state)
+    kept = _make(check(weights, *options), _intake.as_array(inputs), activation, weights, key is not None)
+    if key is None:
+        try:
+            return _run(kept, inputs, out, threads)
+        finally:
+            kept.convolution._packs.clear()  # the next call packs its own
+    with _lock:
+        while len(_kept) >= _MOST:
+            del _kept[next(iter(_kept))]
+        _kept[key] = kept
+    return _run(kept, inputs, out, threads)
+
+
+def _identity(weight: Any) -> Hashable:
+    """What tells an unchangeable weight apart as long as something holds it; None for what may change."""
+    if weight is None:
+        return 0
+    if isinstance(weight, Variable):
+        return id(weight._array)
+    base = weight
+    while type(base) is np.ndarray:
+        base = base.base
+    return (
+        (id(base), weight.__array_interface__["data"], weight.shape, weight.strides, weight.dtype) if type(base) is bytes else None
+    )
+
+
+def _make(problem: _Problem, array: np.ndarray, activation: Any, weights: tuple[Any, ...], lasting: bool) -> _Kept:
+    with _arguments.within("activation"):
+        function = activations.get(activation)
+        core = activations.core_form(function)
+    *kernel, channels = problem.taps
+    options = {**problem.options, "activation": core} if core else problem.options
+    spec = Spec(op=problem.op, dtype=_dtypes.floating(array.dtype), kernel=tuple(kernel), **options)
+    convolution = _plans(spec) if core and not lasting else Convolution(spec, finish=None if core else function)
+    named = tuple(w._array if isinstance(w, Variable) else w for w in weights)
+    return _Kept(convolution, _State(spec.weights(*problem.weights)), channels, named)
+
+
+@lru_cache(maxsize=64)
+def _plans(spec: Spec) -> Convolution:
+    """Where calls with weights of their own find their plans."""
+    return Convolution(spec)
+
+
+def _run(kept: _Kept, inputs: Any, out: Any, threads: int) -> np.ndarray:
+    convolution, spec = kept.convolution, kept.convolution.spec
+    array = _intake.as_array(inputs)
+    if array.ndim != spec.rank + 2:
+        refuse_shape("inputs", f"an array of {spec.rank + 2} axes, beside a kernel for {spec.rank} spatial", array.shape)
+    if array.shape[spec.channel_axis] != kept.channels:
+        refuse_shape("inputs", f"of {kept.channels} channels on axis {spec.channel_axis}, as the kernel is", array.shape)
+    array = convolution.intake(array)
+    return convolution.run(convolution.prepare(array, out, threads, inputs), array, out, kept.state)
 
 
 def _kernel(value: Any, name: str) -> np.ndarray:
     array = _intake.as_array(value, name)
     if array.ndim not in (3, 4) or 0 in array.shape:
-        refuse(name, "an array of shape (length, channels, n) or (rows, columns, channels, n), without empty axes", array.shape)
+        refuse_shape(
+            name, "an array of shape (length, channels, n) or (rows, columns, channels, n), without empty axes", array.shape
+        )
     return array
 
 
-def _pointwise(value: Any, name: str, ndim: int | None) -> np.ndarray:
+def _pointwise_kernel(value: Any, name: str, ndim: int | None) -> np.ndarray:
     array = _kernel(value, name)
     if ndim not in (None, array.ndim) or set(array.shape[:-2]) != {1}:
         wanted = {
@@ -259,7 +341,7 @@ def _pointwise(value: Any, name: str, ndim: int | None) -> np.ndarray:
             3: "(1, channels, filters)",
             4: "(1, 1, channels, filters)",
         }
-        refuse(name, f"an array of shape {wanted[ndim]}", array.shape)
+        refuse_shape(name, f"an array of shape {wanted[ndim]}", array.shape)
     return array
 
 
@@ -268,7 +350,7 @@ def _bias(value: Any, name: str, size: int) -> np.ndarray | None:
         return None
     array = _intake.as_array(value, name)
     if array.shape != (size,):
-        refuse(name, f"of shape ({size},)", array.shape)
+        refuse_shape(name, f"of shape ({size},)", array.shape)
     return array
 
 

@@ -107,15 +107,15 @@ FAULTS = [
     Fault(
         "dropped_bias",
         "csrc/src/pack/pack.cpp",
-        "bias[f] = f < u.filters ?",
-        "bias[f] = f + 1 < u.filters ?",
+        "spread(u, u.weights.bias, 0, 1, u.filters,",
+        "spread(u, u.weights.bias, 0, 1, u.filters - 1,",
         ["test_separable_conv.py"],
     ),
     Fault(
         "multiplier_inside_out",
         "csrc/src/pack/pack.cpp",
-        "const int64_t row = (c * u.multiplier + m) * u.filters + first;",
-        "const int64_t row = (m * u.channels + c) * u.filters + first;",
+        "spread(x + (c * u.multiplier + m) * u.filters + first,",
+        "spread(x + (m * u.channels + c) * u.filters + first,",
         ["test_separable_conv.py"],
     ),
     Fault(

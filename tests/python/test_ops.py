@@ -8,6 +8,7 @@ import reference
 
 import sepconv
 from sepconv import ops
+from sepconv._plans import Convolution
 
 RNG = np.random.default_rng(7)
 
@@ -125,9 +126,9 @@ def test_weights_are_not_kept():
 def test_plans_are_shared_by_equal_calls():
     x, kernel = np.ones((1, 4, 4, 1), np.float32), np.ones((2, 2, 1, 1), np.float32)
     ops.depthwise_conv(x, kernel)
-    before = ops._convolution.cache_info()
+    before = ops._plans.cache_info()
     ops.depthwise_conv(x, kernel * 3)
-    after = ops._convolution.cache_info()
+    after = ops._plans.cache_info()
     assert (after.hits, after.misses) == (before.hits + 1, before.misses)
 
 
@@ -210,6 +211,13 @@ def test_values_that_do_not_fit_are_named(argument, call):
         call()
 
 
+@pytest.mark.parametrize("argument", ["activation", "depthwise_activation"])
+@pytest.mark.parametrize("wrong", [5, "nope", "threshold"])
+def test_messages_tell_the_two_activations_apart(argument, wrong):
+    with pytest.raises((TypeError, ValueError), match=f"^The `{argument}` argument"):
+        ops.separable_conv(X, D, P, **{argument: wrong})
+
+
 @pytest.mark.parametrize("bad", [X > 0, X * 1j, np.ma.masked_array(X), np.array(["a"])])
 def test_kinds_that_are_not_real_numbers_are_refused(bad):
     with pytest.raises(TypeError, match="`inputs`"):
@@ -224,3 +232,78 @@ def test_a_layer_and_the_function_agree_to_the_bit():
     depthwise, pointwise, bias = layer.get_weights()
     y = ops.separable_conv(x, depthwise, pointwise, 2, "same", bias=bias, activation="gelu")
     np.testing.assert_array_equal(y, layer(x))
+
+
+def test_a_wrong_shape_is_reported_as_a_shape():
+    with pytest.raises(ValueError, match=r"`bias` argument must be of shape \(2,\). Received: shape=\(3,\)$"):
+        ops.depthwise_conv(X, D, bias=np.ones(3))
+    with pytest.raises(ValueError, match=r"of shape \(1, 1, 2, filters\), to fit.*Received: shape=\(1, 1, 3, 4\)$"):
+        ops.separable_conv(X, D, np.ones((1, 1, 3, 4)))
+
+
+def packs(monkeypatch):
+    """A list that grows by one at every packing."""
+    calls = []
+    arrange = Convolution.run
+
+    def run(self, prepared, array, out, state):
+        before = [packed for packed in self._packs.values() if packed[0] is state]
+        result = arrange(self, prepared, array, out, state)
+        calls.extend(packed for packed in self._packs.values() if packed[0] is state and not before)
+        return result
+
+    monkeypatch.setattr(Convolution, "run", run)
+    return calls
+
+
+def test_variables_are_packed_once_for_each_assignment(monkeypatch):
+    x = np.random.default_rng(0).standard_normal((1, 9, 9, 5)).astype("f")
+    names = ("depthwise", "pointwise", "bias")
+    values = [np.random.default_rng(1).standard_normal(s).astype("f") for s in ((3, 3, 5, 2), (1, 1, 10, 7), (7,))]
+    depthwise, pointwise, bias = (sepconv.Variable(v, name=n) for v, n in zip(values, names, strict=True))
+    calls = packs(monkeypatch)
+
+    def ours():
+        return ops.separable_conv(x, depthwise, pointwise, bias=bias, padding="same", depthwise_activation="relu")
+
+    def expected():
+        arrays = [np.array(v) for v in (depthwise, pointwise, bias)]
+        return ops.separable_conv(x, *arrays[:2], bias=arrays[2], padding="same", depthwise_activation="relu")
+
+    first = ours()
+    assert len(calls) == 1 and np.array_equal(first, ours()) and np.array_equal(first, ours()) and len(calls) == 1
+    for variable in (depthwise, pointwise, bias):
+        variable += 1.0
+        changed = ours()
+        assert np.array_equal(changed, expected()) and not np.array_equal(changed, first)
+        first = changed
+    kept = depthwise.numpy(), pointwise.numpy()
+    calls.clear()
+    for _ in range(3):
+        ops.separable_conv(x, *kept)
+    assert len(calls) == 1
+
+
+def test_an_array_may_change_between_calls():
+    x = np.ones((1, 5, 5, 2), "f")
+    kernel = np.ones((1, 1, 2, 3), "f")
+    view = kernel[:]
+    view.flags.writeable = False
+    for weight in (kernel, view):
+        before = ops.pointwise_conv(x, weight)
+        kernel += 1
+        assert np.array_equal(ops.pointwise_conv(x, weight), before + 2)
+
+
+def test_what_is_kept_doesnt_hide_a_wrong_argument():
+    x, kernel = np.ones((1, 5, 5, 2), "f"), sepconv.Variable(np.ones((3, 3, 2, 1), "f"), name="kernel")
+    ops.depthwise_conv(x, kernel, 1)
+    with pytest.raises(ValueError, match="`strides`"):
+        ops.depthwise_conv(x, kernel, True)
+    with pytest.raises(ValueError, match="`inputs`.*2 channels"):
+        ops.depthwise_conv(np.ones((1, 5, 5, 3), "f"), kernel, 1)
+    assert ops.depthwise_conv(x, kernel, [2, 2]).shape == (1, 2, 2, 2)
+    assert ops.depthwise_conv(x.astype("d"), kernel, 1).dtype == np.float64
+    for size in range(400):  # more than are kept
+        ops.depthwise_conv(x, kernel, padding=((size, 0), (0, 0)))
+    assert len(ops._kept) <= 256

@@ -1,5 +1,5 @@
 """sepconv from Python: a layer called without and with `out=`. Where something stands between the halves, which no layer of Keras
-has, the function of `sepconv.ops`, which packs its weights at every call."""
+has, the function of `sepconv.ops` with variables, whose weights are packed by the first call."""
 
 from __future__ import annotations
 
@@ -39,13 +39,14 @@ def _call(case: Case, data: Data) -> Any:
 
 
 def _function(case: Case, data: Data, common: dict[str, Any]) -> Any:
-    pointwise = data["pointwise_kernel"][None, None]
-    last = {"bias": data.get("bias"), "activation": _activation(case.activation)}
+    weights = {name: sepconv.Variable(data[name], name=name) for stage in case.stages for name in (stage.weights, stage.bias) if name}
+    pointwise = sepconv.Variable(data["pointwise_kernel"][None, None], name="pointwise_kernel")
+    last = {"bias": weights.get("bias"), "activation": _activation(case.activation)}
     if case.op == "pointwise":
         some = {key: common[key] for key in ("strides", "data_format")}
         return lambda **options: sepconv.ops.pointwise_conv(data["x"], pointwise, **some, **last, **options)
-    middle = {"depthwise_bias": data.get("depthwise_bias"), "depthwise_activation": _activation(case.depthwise_activation)}
-    arrays = (data["x"], data["depthwise_kernel"], pointwise)
+    middle = {"depthwise_bias": weights.get("depthwise_bias"), "depthwise_activation": _activation(case.depthwise_activation)}
+    arrays = (data["x"], weights["depthwise_kernel"], pointwise)
     return lambda **options: sepconv.ops.separable_conv(*arrays, **common, **middle, **last, **options)
 
 
