@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from . import activations, constraints, initializers, layers, models, ops, regularizers
+from . import activations, constraints, initializers, layers, models, ops, regularizers, saving
 from ._core import __version__
 from ._paths import get_cmake_dir, get_include
 from ._runtime import options, show_config
@@ -57,6 +57,7 @@ __all__ = [
     "ops",
     "options",
     "regularizers",
+    "saving",
     "set_random_seed",
     "show_config",
 ]

@@ -6,11 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import __version__, show_config
+import numpy as np
+
+from . import __version__, ops, show_config
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return the exit status; without a command, print the configuration."""
+    """Run a command and return the exit status, 2 for a bad SEPCONV_ISA; without a command, print the configuration."""
     about = "Depthwise-separable convolution on CPUs. Without a command: the configuration."
     parser = argparse.ArgumentParser(prog="python -m sepconv", description=about)
     parser.add_argument("--version", action="version", version=f"sepconv {__version__}")
@@ -23,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.selftest and chosen.command not in (None, "selftest"):
         parser.error(f"--selftest doesn't go with the command {chosen.command}")
+    if (chosen.selftest or chosen.command) and (refusal := _refused_instruction_set()):
+        print(f"sepconv: {refusal}", file=sys.stderr)
+        return 2
     if chosen.selftest or chosen.command == "selftest":
         from . import selftest
 
@@ -33,6 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _demo.main(chosen.image, chosen.output)
     show_config()
     return 0
+
+
+def _refused_instruction_set() -> str:
+    """What the first plan says of SEPCONV_ISA; nothing where it is right."""
+    pixel = np.zeros((1, 1, 1, 1), np.float32)
+    try:
+        ops.depthwise_conv(pixel, pixel)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
 
 # The largest size that the core and NumPy can address.
-_LARGEST = 2**63 - 1
+LARGEST = 2**63 - 1
 
 Shape = tuple["int | None", ...]
 
@@ -17,6 +18,21 @@ Shape = tuple["int | None", ...]
 def refuse(name: str, allowed: str, received: object, error: type[Exception] = ValueError) -> NoReturn:
     """Raise `error` in the one form that all messages of the package share."""
     raise error(f"The `{name}` argument must be {allowed}. Received: {name}={received!r} (of type {type(received).__name__})")
+
+
+def refuse_shape(name: str, allowed: str, received: tuple[int, ...]) -> NoReturn:
+    """The same for an array whose shape is wrong, of which the message shows nothing else."""
+    raise ValueError(f"The `{name}` argument must be {allowed}. Received: shape={received}")
+
+
+@contextmanager
+def within(name: str) -> Iterator[None]:
+    """Put the name of an argument before the message of an error from its parts, which know nothing of it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # subclasses may want more than a message
+        raise kind(f"The `{name}` argument: {error}") from error
 
 
 def _as_int(value: object) -> int | None:
@@ -36,8 +52,9 @@ def _as_int(value: object) -> int | None:
 def integer(value: object, name: str, minimum: int = 1) -> int:
     """A whole number of at least `minimum`; accepts int, NumPy integers and floats of integral value."""
     number = _as_int(value)
-    if number is None or not minimum <= number <= _LARGEST:
-        refuse(name, "a strictly positive integer" if minimum == 1 else f"an integer of at least {minimum}", value)
+    if number is None or not minimum <= number <= LARGEST:
+        at_most = f", at most {LARGEST}" if number is not None and number > LARGEST else ""
+        refuse(name, ("a strictly positive integer" if minimum == 1 else f"an integer of at least {minimum}") + at_most, value)
     return number
 
 
@@ -50,9 +67,10 @@ def integers(value: object, rank: int, name: str, minimum: int = 1) -> tuple[int
         numbers = [_as_int(item) for item in value]
     else:
         numbers = [None]
-    found = tuple(n for n in numbers if n is not None and minimum <= n <= _LARGEST)
+    found = tuple(n for n in numbers if n is not None and minimum <= n <= LARGEST)
     if len(found) != rank:
         each = "strictly positive" if minimum == 1 else f"at least {minimum}"
+        each += f" and at most {LARGEST}" if any(n is not None and n > LARGEST for n in numbers) else ""
         refuse(name, f"an integer or a tuple of {rank} integers, each {each}", value)
     return found
 
@@ -98,7 +116,7 @@ def shape(value: object, name: str, rank: int | None = None) -> Shape:
         refuse(name, "a tuple of integers and None", value)
     sizes = tuple(None if size is None else _as_int(size) for size in value)
     for given, size in zip(value, sizes, strict=True):
-        if given is not None and (size is None or not 0 <= size <= _LARGEST):
+        if given is not None and (size is None or not 0 <= size <= LARGEST):
             refuse(name, "a tuple of integers that are not negative, or None", value)
     if rank is not None and len(sizes) != rank:
         refuse(name, f"a tuple of {rank} integers or None", value)

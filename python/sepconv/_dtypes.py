@@ -15,6 +15,8 @@ _POLICIES: dict[str, tuple[str, str]] = {
     "mixed_float16": ("float16", "float32"),
     "mixed_bfloat16": ("bfloat16", "float32"),
 }
+# What an image may come in. Layers convert it, without scaling.
+_INTEGERS = tuple(f"{sign}int{bits}" for sign in ("u", "") for bits in (8, 16, 32, 64))
 # As Keras 3 and tf_keras call the class.
 _CLASSES = ("DTypePolicy", "FloatDTypePolicy", "Policy")
 
@@ -49,6 +51,9 @@ class DTypePolicy:
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name,)  # the old protocols of pickle can't do slots
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DTypePolicy) and other.name == self.name
@@ -96,6 +101,24 @@ def serialize(policy: DTypePolicy) -> dict[str, Any]:
     return {"module": "keras", "class_name": "DTypePolicy", "config": policy.get_config(), "registered_name": None}
 
 
+def of_input(value: Any) -> str:
+    """The dtype of a model's input: an integer's name, or what a layer computes in whose policy `value` stands for.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    found = np.dtype(value) if isinstance(value, type) and issubclass(value, np.generic) else value
+    name = getattr(found, "name", found)
+    if isinstance(name, str) and name in _INTEGERS:
+        return name
+    try:
+        return get(value).compute_dtype
+    except ValueError:
+        refuse("dtype", f"one of {', '.join(map(repr, (*_POLICIES, *_INTEGERS)))}", value)
+
+
 def as_numpy_dtype(name: str) -> np.dtype[Any]:
     """The NumPy dtype ``"float16"``, ``"bfloat16"``, ``"float32"`` or ``"float64"``.
 
@@ -112,6 +135,11 @@ def as_numpy_dtype(name: str) -> np.dtype[Any]:
         raise ImportError('The dtype bfloat16 needs ml_dtypes: pip install "sepconv[bfloat16]"') from error
     dtype: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
     return dtype
+
+
+def is_real(dtype: np.dtype[Any]) -> bool:
+    """True for integers and floats, those of the package ``ml_dtypes`` (bfloat16) among them."""
+    return dtype.kind in "iuf" or str(dtype.type.__module__).startswith("ml_dtypes")
 
 
 def floating(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import activations
 from ._arguments import Shape
-from .variables import is_real
+from ._dtypes import is_real
 
 
 def finished_shape(function: Callable[..., Any] | None, shape: Shape) -> Shape:
@@ -25,7 +25,7 @@ def finished_shape(function: Callable[..., Any] | None, shape: Shape) -> Shape:
 
 
 def finish(function: Callable[..., Any], array: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-    """``function(array)`` as an ndarray of the dtype of `array`, in `out` if given.
+    """``function(array)`` in the dtype of `array`: in `out` if given, else a C-contiguous array that can be written to.
 
     Raises
     ------
@@ -40,6 +40,6 @@ def finish(function: Callable[..., Any], array: np.ndarray, out: np.ndarray | No
             f"Received: {getattr(function, '__name__', function)!r}, which returned shape={result.shape}, dtype={result.dtype}"
         )
     if out is None:
-        return result.astype(dtype, copy=False)
+        return np.require(result, dtype, ["C", "W", "A"])
     out[...] = result
     return out

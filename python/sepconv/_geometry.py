@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._arguments import Shape
+from ._arguments import LARGEST, Shape
 
 
 def pad_amounts(size: int, kernel: int, stride: int, dilation: int, padding: Any) -> tuple[int, int]:
@@ -29,6 +29,21 @@ def output_size(size: int, kernel: int, stride: int, dilation: int, padding: Any
     """Outputs along an axis of `size`; zero or negative where the kernel doesn't fit."""
     before, after = pad_amounts(size, kernel, stride, dilation, padding)
     return (size + before + after - (kernel - 1) * dilation - 1) // stride + 1
+
+
+def too_large(size: int, kernel: int, stride: int, dilation: int, padding: Any) -> str | None:
+    """The argument to blame where the positions along an axis of `size` leave 64 bits, in the core's own sum; None where they fit."""
+    before, after = pad_amounts(size, kernel, stride, dilation, padding)
+    reach, outputs = (kernel - 1) * dilation + 1, output_size(size, kernel, stride, dilation, padding)
+    if size + before + after + reach + outputs * stride <= LARGEST:
+        return None
+    given = 0 if isinstance(padding, str) else before + after
+    return largest(input_shape=size, padding=given, strides=stride, dilation_rate=(kernel > 1) * dilation, kernel_size=kernel)
+
+
+def largest(**sizes: int) -> str:
+    """The name of the largest size."""
+    return max(sizes, key=sizes.__getitem__)
 
 
 def axis_paddings(padding: Any, rank: int) -> tuple[Any, ...]:

@@ -6,12 +6,13 @@ Not copied: every other view, whether strided, reversed, broadcast, transposed, 
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, NoReturn
 
 import numpy as np
 
 from ._arguments import Shape
-from .variables import is_real
+from ._dtypes import is_real
 
 _TooHardError: type[Exception] = getattr(np, "exceptions", np).TooHardError
 
@@ -33,6 +34,12 @@ def _refuse_export(value: object, name: str, error: Exception) -> NoReturn:
     ) from error
 
 
+def is_array(value: Any) -> bool:
+    """Whether `value` is an array or an object that exports one. Lists aren't, nor are NumPy's scalars."""
+    exports = ("__array__", "__array_interface__", "__dlpack__")
+    return any(hasattr(value, way) for way in exports) and not isinstance(value, (np.generic, type))
+
+
 def as_array(value: Any, name: str = "inputs") -> np.ndarray:
     """`value` as a plain ndarray of real numbers, not copied unless it is made of Python numbers.
 
@@ -41,26 +48,43 @@ def as_array(value: Any, name: str = "inputs") -> np.ndarray:
     TypeError
         If it is masked, isn't numeric, is boolean or complex, or can't be viewed by NumPy. The message names `name` and the cure.
     """
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(
-            f"The `{name}` argument must not be a masked array, since a convolution has no mask; fill it first, with .filled(0). "
-            f"Received: {type(value).__name__}"
-        )
-    try:
-        if not hasattr(value, "__array__") and not hasattr(value, "__array_interface__") and hasattr(value, "__dlpack__"):
-            array = np.from_dlpack(value)
-        else:
-            array = np.asarray(value)
-    except MemoryError:
-        raise
-    except Exception as error:  # what an exporting library raises is its own choice
-        _refuse_export(value, name, error)
+    array = value if type(value) is np.ndarray else _view(value, name)
     if not is_real(array.dtype):
         raise TypeError(
             f"The `{name}` argument must be made of real numbers (integers or floats). "
             f"Received: dtype={array.dtype}, from {type(value).__name__}"
         )
     return array
+
+
+def _view(value: Any, name: str) -> np.ndarray:
+    """`value` as NumPy sees it."""
+    if _masked(value):
+        raise TypeError(
+            f"The `{name}` argument must not be a masked array, since a convolution has no mask; fill it first, with .filled(0). "
+            f"Received: {type(value).__name__}"
+        )
+    try:
+        if not hasattr(value, "__array__") and not hasattr(value, "__array_interface__") and hasattr(value, "__dlpack__"):
+            return np.from_dlpack(value)
+        return np.asarray(value)
+    except MemoryError:
+        raise
+    except Exception as error:  # what an exporting library raises is its own choice
+        _refuse_export(value, name, error)
+
+
+def _masked(value: Any) -> bool:
+    """Whether `value` is a masked array or has one in its lists, of which NumPy would take the data and drop the mask."""
+    level = [value]
+    for _ in range(64):  # NumPy has no more axes
+        kinds = set(map(type, level))  # long lists of numbers cost one pass in C
+        if any(issubclass(kind, np.ma.MaskedArray) for kind in kinds):
+            return True
+        if not any(issubclass(kind, (list, tuple)) for kind in kinds):
+            break
+        level = list(chain.from_iterable(item for item in level if isinstance(item, (list, tuple))))
+    return False
 
 
 def to_dtype(array: np.ndarray, dtype: np.dtype[Any], autocast: bool = True, name: str = "inputs") -> np.ndarray:
@@ -79,10 +103,10 @@ def to_dtype(array: np.ndarray, dtype: np.dtype[Any], autocast: bool = True, nam
     return array.astype(dtype, order="C")
 
 
-def check_out(out: Any, shape: Shape, dtype: np.dtype[Any], sources: tuple[Any, ...]) -> None:
+def check_out(out: Any, shape: Shape, dtype: np.dtype[Any], sources: tuple[Any, ...], axes: tuple[int, ...] = (-1,)) -> None:
     """Refuse an `out` that the core can't write `shape` and `dtype` into directly.
 
-    The last axis must be contiguous: the channels of channels_last, the rows of channels_first.
+    One of `axes` must be contiguous: for a convolution, the channels or the rows.
 
     Raises
     ------
@@ -111,9 +135,10 @@ def check_out(out: Any, shape: Shape, dtype: np.dtype[Any], sources: tuple[Any, 
                 f"The `out` argument must not overlap itself, nor run backwards. Received: strides={out.strides} bytes, shape={out.shape}"
             )
         span = stride * size
-    if shape and shape[-1] != 1 and out.strides[-1] != out.itemsize:
+    if shape and not any(out.shape[axis] == 1 or out.strides[axis] == out.itemsize for axis in axes):
+        allowed = " or ".join(str(axis % out.ndim) for axis in axes)
         raise ValueError(
-            f"The `out` argument must be contiguous along its last axis. Received: strides={out.strides} bytes, dtype={out.dtype}"
+            f"The `out` argument must be contiguous along axis {allowed}. Received: strides={out.strides} bytes, dtype={out.dtype}"
         )
     for source in sources:
         if isinstance(source, np.ndarray) and overlap(source, out):

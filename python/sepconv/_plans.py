@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import _core, _geometry, _intake
-from ._arguments import Shape
+from ._arguments import LARGEST, Shape
 from ._finish import finish, finished_shape
 
 # A shape that comes back finds its plan; a stream of new shapes doesn't fill the memory.
@@ -79,8 +79,39 @@ class Spec:
         arrays = (depthwise, depthwise_bias, pointwise, bias)
         return tuple(None if array is None else np.ascontiguousarray(array, self.dtype) for array in arrays)
 
+    def _check_sizes(self, shape: tuple[int, ...]) -> None:
+        """Refuse what 64 bits can't count, with the name of the argument that makes it so large; the core and the bindings know no names."""
+        output: Any = self.output_shape(shape)
+        spatial = slice(1, -1) if self.data_format == "channels_last" else slice(2, None)
+        pads = _geometry.axis_paddings(self.padding, self.rank)
+        axes = zip(shape[spatial], self.kernel, self.strides, self.dilation, pads, strict=True)
+        cause = next(filter(None, (_geometry.too_large(*axis) for axis in axes)), None)
+        if cause is None:
+            depth, packed = shape[self.channel_axis] * self.multiplier, 128  # what blocks and panels may add
+            counts = (
+                math.prod(n or 1 for n in shape),
+                math.prod(n or 1 for n in output),
+                (depth + packed * self.multiplier) * math.prod(self.kernel),
+                (depth + packed) * (output[self.channel_axis] + packed),
+            )
+            if max(counts) * 8 <= LARGEST:
+                return
+            cause = _geometry.largest(
+                input_shape=max(shape),
+                padding=0 if isinstance(self.padding, str) else max(map(max, self.padding)),
+                filters=self.filters,
+                depth_multiplier=self.multiplier,
+                kernel_size=max(self.kernel),
+            )
+        raise ValueError(
+            f"The `{cause}` argument must be smaller, so that all positions and bytes can be counted in 64 bits. "
+            f"Received: input shape={shape}, kernel_size={self.kernel}, strides={self.strides}, dilation_rate={self.dilation}, "
+            f"padding={self.padding!r}, depth_multiplier={self.multiplier}, filters={self.filters}, output shape={output}"
+        )
+
     def plan(self, shape: tuple[int, ...], strides: tuple[int, ...], out_strides: tuple[int, ...], num_threads: int) -> Any:
         """A plan for an input of `shape`. All three tuples are in the user's order; strides count elements."""
+        self._check_sizes(shape)
         missing = 2 - self.rank
         kernel, steps, dilation = ((1,) * missing + pair for pair in (self.kernel, self.strides, self.dilation))
         paddings = ("valid",) * missing + _geometry.axis_paddings(self.padding, self.rank)
@@ -170,7 +201,8 @@ class Convolution:
     def prepare(self, array: np.ndarray, out: np.ndarray | None, num_threads: int, inputs: Any = None) -> Prepared:
         """Find or make the plan for `array`, which `intake` gave for `inputs`, and check `out`."""
         if out is not None:
-            _intake.check_out(out, self.output_shape(array.shape), self.spec.dtype, (inputs, array))
+            axes = (self.spec.channel_axis, -2 if self.spec.channel_axis > 1 else -1)
+            _intake.check_out(out, self.output_shape(array.shape), self.spec.dtype, (inputs, array), axes)
         if self._finish is not None:
             out = None  # the core writes an array of its own
         form = None if out is None else (out.shape, out.strides, out.dtype)

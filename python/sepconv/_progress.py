@@ -13,10 +13,11 @@ from ._arguments import refuse
 def progress(items: Sequence[Any], verbose: int | str, label: str) -> Iterator[Any]:
     """Iterate over `items` and show on stderr how far it is.
 
-    `verbose` is 0 (silent), 1 (a bar), 2 (one line at the end) or "auto" (a bar where stderr is a terminal, else silent).
+    `verbose` is 0 or False (silent), 1 or True (a bar), 2 (one line at the end) or "auto" (a bar where stderr is a terminal, else
+    silent).
     """
-    if isinstance(verbose, bool) or verbose not in (0, 1, 2, "auto"):
-        refuse("verbose", "0, 1, 2 or 'auto'", verbose)
+    if verbose not in (0, 1, 2, "auto"):
+        refuse("verbose", "0, 1, 2, a boolean or 'auto'", verbose)
     if verbose == "auto":
         verbose = 1 if sys.stderr is not None and sys.stderr.isatty() else 0
     return {0: iter, 1: lambda items: _bar(items, label), 2: lambda items: _line(items, label)}[int(verbose)](items)

@@ -76,9 +76,7 @@ class Registry:
 
     def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
         """The object that a name or a dictionary stands for; those in `custom_objects` come first."""
-        if not isinstance(custom_objects, (Mapping, type(None))):
-            refuse("custom_objects", "a dictionary of classes and functions by name, or None", custom_objects, TypeError)
-        custom = custom_objects or {}
+        custom = objects_by_name(custom_objects)
         if config is None:
             return None
         if isinstance(config, str):
@@ -87,7 +85,8 @@ class Registry:
             raise TypeError(f"{self._wanted()}. Received: {config!r} (of type {type(config).__name__})")
         name: str = config["class_name"]
         options: Any = config.get("config")
-        ours = config.get("module") in self._modules
+        module = config.get("module")
+        ours = isinstance(module, (str, type(None))) and module in self._modules
         if name == "function":
             if not isinstance(options, str):
                 self._unknown(name, config)
@@ -123,13 +122,15 @@ class Registry:
                 f"function made by `def`, or an object with the method `get_config`. Received: {type(value).__name__}"
             )
         cls = type(value)
-        ours = cls in self.objects.values()
-        module = f"keras.{self.kind}s" if ours else cls.__module__
+        # Keras's own objects go by the names that they are exported by, as ours do.
+        known = cls in self.objects.values() or is_keras(cls)
+        room = "layers" if self.makers and is_keras(cls) else f"{self.kind}s"
+        module = f"keras.{room}" if known else cls.__module__
         return {
             "module": None if module == "__main__" else module,
             "class_name": cls.__name__,
             "config": value.get_config(),
-            "registered_name": None if ours else cls.__name__,
+            "registered_name": None if known else cls.__name__,
         }
 
     def _make(self, found: Any, options: Mapping[str, Any]) -> Any:
@@ -149,6 +150,18 @@ class Registry:
             f"the {self.kind} {name!r} is not known. The names are {known}; another one must be passed as the object itself, or in "
             f"`custom_objects={{{name!r}: ...}}` where a configuration is read. Received: {received!r}"
         )
+
+
+def is_keras(value: Any) -> bool:
+    """Whether a function or a class is one of Keras, which may be installed beside this package."""
+    return str(getattr(value, "__module__", "")).split(".")[0] in ("keras", "tf_keras")
+
+
+def objects_by_name(custom_objects: Any) -> Mapping[str, Any]:
+    """The argument `custom_objects`, checked; None is empty."""
+    if not isinstance(custom_objects, (Mapping, type(None))):
+        refuse("custom_objects", "a dictionary of classes and functions by name, or None", custom_objects, TypeError)
+    return custom_objects or {}
 
 
 def by_name(*classes: type) -> dict[str, type]:

@@ -12,6 +12,9 @@ from ._arguments import integer, refuse
 
 __all__ = ["options", "show_config"]
 
+# No machine has more, and the core counts in 32 bits.
+_MOST = 2**16
+
 _num_threads: ContextVar[int | None] = ContextVar("sepconv_num_threads", default=None)
 
 
@@ -36,7 +39,7 @@ def options(*, num_threads: int | None = None) -> Iterator[None]:
     >>> with options(num_threads=2):
     ...     pass
     """
-    token = _num_threads.set(_num_threads.get() if num_threads is None else integer(num_threads, "num_threads"))
+    token = _num_threads.set(_num_threads.get() if num_threads is None else threads(num_threads))
     try:
         yield
     finally:
@@ -46,7 +49,7 @@ def options(*, num_threads: int | None = None) -> Iterator[None]:
 def threads(num_threads: int | None = None) -> int:
     """Threads of a call: its keyword, then the context, then the environment."""
     if num_threads is not None:
-        return integer(num_threads, "num_threads")
+        return min(integer(num_threads, "num_threads"), _MOST)
     return _num_threads.get() or _core.default_threads()
 
 

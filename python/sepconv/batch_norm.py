@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import _intake
-from ._arguments import refuse
+from ._arguments import refuse, refuse_shape
 
 __all__ = ["fold_batch_norm"]
 
@@ -36,7 +36,7 @@ def fold_batch_norm(
     Returns
     -------
     kernel, bias : ndarray
-        In the dtype of `kernel`; the arithmetic is float64.
+        In the dtype of `kernel`, in native byte order; the arithmetic is float64.
 
     Raises
     ------
@@ -66,34 +66,35 @@ def fold_batch_norm(
     """
     array = _intake.as_array(kernel, "kernel")
     if array.dtype.kind in "iu":
-        refuse("kernel", "an array of floats", array.dtype, TypeError)
+        raise TypeError(f"The `kernel` argument must be an array of floats. Received: dtype={array.dtype}")
     if array.ndim < 2:
-        refuse("kernel", "an array of at least two axes", array.shape)
+        refuse_shape("kernel", "an array of at least two axes", array.shape)
     if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float, np.number)) or not 0 <= epsilon < np.inf:
         refuse("epsilon", "a number that isn't negative", epsilon)
     centre = _intake.as_array(mean, "mean").astype(np.float64)
     if centre.ndim != 1 or len(centre) not in (array.shape[-1], array.shape[-2] * array.shape[-1]):
-        refuse(
+        refuse_shape(
             "mean",
             f"of shape ({array.shape[-1]},), for a pointwise or dense kernel, or ({array.shape[-2] * array.shape[-1]},), "
             f"for a depthwise one, beside a kernel of shape {array.shape}",
             centre.shape,
         )
     outputs = len(centre)
-    spread = _channels(variance, "variance", outputs, 1.0)
+    spread = _channels(variance, "variance", outputs)
     if (spread < 0).any():
         refuse("variance", "without negative entries", variance)
+    dtype = array.dtype.newbyteorder("=")
     scale = _channels(gamma, "gamma", outputs, 1.0) / np.sqrt(spread + float(epsilon))
     folded_bias = (_channels(bias, "bias", outputs, 0.0) - centre) * scale + _channels(beta, "beta", outputs, 0.0)
     along = scale if outputs == array.shape[-1] else scale.reshape(array.shape[-2:])
-    return (array.astype(np.float64) * along).astype(array.dtype), folded_bias.astype(array.dtype)
+    return (array.astype(np.float64) * along).astype(dtype), folded_bias.astype(dtype)
 
 
-def _channels(value: Any, name: str, outputs: int, default: float) -> np.ndarray:
-    """One float64 an output channel; `default` for None."""
-    if value is None:
+def _channels(value: Any, name: str, outputs: int, default: float | None = None) -> np.ndarray:
+    """One float64 an output channel; `default`, if there is one, for None."""
+    if value is None and default is not None:
         return np.full(outputs, default)
     array = _intake.as_array(value, name).astype(np.float64)
     if array.shape != (outputs,):
-        refuse(name, f"of shape ({outputs},), like `mean`", array.shape)
+        refuse_shape(name, f"of shape ({outputs},), like `mean`", array.shape)
     return array

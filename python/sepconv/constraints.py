@@ -16,8 +16,8 @@ import numpy as np
 
 from . import _dtypes, _intake
 from ._arguments import refuse
+from ._dtypes import is_real
 from ._registry import Configured, Registry, axes, by_name, number
-from .variables import is_real
 
 __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "max_norm", "min_max_norm", "non_neg",
            "serialize", "unit_norm"]  # fmt: skip
@@ -61,7 +61,10 @@ class _Norm(Constraint):
         array = _intake.as_array(w, "w")
         wide = array.astype(np.float64)
         axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
-        norms = np.sqrt(np.square(wide).sum(axis=axis, keepdims=True))
+        try:
+            norms = np.sqrt(np.square(wide).sum(axis=axis, keepdims=True))
+        except ValueError:  # NumPy's, for an axis that isn't there or comes twice
+            refuse("axis", f"axes, each once, of the weight's shape {array.shape}", self.axis)
         scaled: np.ndarray = wide * (self._wanted(norms) / (_EPSILON + norms))
         return scaled.astype(_dtypes.floating(array.dtype))
 
@@ -138,14 +141,14 @@ class MinMaxNorm(_Norm):
 class _Function(Constraint):
     """A user's function, whose result is checked."""
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[[Any], Any], argument: str = "constraint") -> None:
+        self.function, self.argument = function, argument
 
     def __call__(self, w: Any) -> np.ndarray:
         shape, result = np.shape(w), np.asarray(self.function(w))
         if result.shape != shape or not is_real(result.dtype):
             raise ValueError(
-                f"The `constraint` argument must be a function that returns real numbers in the shape of its argument, {shape}. "
+                f"The `{self.argument}` argument must be a function that returns real numbers in the shape of its argument, {shape}. "
                 f"Received: {self!r}, which returned shape={result.shape}, dtype={result.dtype}"
             )
         return result
@@ -164,6 +167,11 @@ _REGISTRY = Registry(
 
 def _checked(constraint: Any) -> Any:
     return constraint if constraint is None or isinstance(constraint, Constraint) else _Function(constraint)
+
+
+def named(constraint: Any, argument: str) -> Any:
+    """`constraint`, whose messages are to name `argument`."""
+    return _Function(constraint.function, argument) if isinstance(constraint, _Function) else constraint
 
 
 def get(identifier: Any) -> Any:

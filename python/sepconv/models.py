@@ -12,85 +12,14 @@ from . import _arguments, _dtypes, _intake
 from . import layers as _layers
 from ._arguments import Shape, refuse
 from ._progress import progress
+from ._registry import objects_by_name
 from ._summary import summary_text
 from .layers._names import auto_name
 from .layers.base import Layer
+from .layers.input import Input
 from .variables import Variable
 
 __all__ = ["Input", "Sequential", "deserialize", "serialize"]
-
-
-class Input:
-    """The shape of a model's input; the first item of a `Sequential`.
-
-    Parameters
-    ----------
-    shape : tuple of int or None, optional
-        Without the batch axis; None where a size isn't known: `(None, None, 3)` are images of any size.
-    batch_size : int, optional
-        The size of the batch axis. As in Keras, it isn't enforced at a call.
-    dtype : str, default "float32"
-        Kept for Keras; the first layer's own dtype decides what it computes in.
-    batch_shape : tuple of int or None, optional
-        With the batch axis, in place of `shape` and `batch_size`.
-    name : str, optional
-        By default "input_layer", "input_layer_1", ...
-
-    Raises
-    ------
-    ValueError
-        If neither or both of `shape` and `batch_shape` are given, or one isn't a shape.
-
-    Examples
-    --------
-    >>> Input((224, 224, 3)).batch_shape
-    (None, 224, 224, 3)
-    """
-
-    def __init__(
-        self,
-        shape: Iterable[int | None] | None = None,
-        batch_size: int | None = None,
-        dtype: Any = None,
-        *,
-        batch_shape: Iterable[int | None] | None = None,
-        name: str | None = None,
-    ) -> None:
-        if (shape is None) == (batch_shape is None) or (batch_shape is not None and batch_size is not None):
-            raise ValueError(
-                "`Input` needs either `shape` (and `batch_size`), without the batch axis, or `batch_shape`, with it. "
-                f"Received: shape={shape!r}, batch_size={batch_size!r}, batch_shape={batch_shape!r}"
-            )
-        if shape is not None:
-            size = None if batch_size is None else _arguments.integer(batch_size, "batch_size")
-            self.batch_shape: Shape = (size, *_arguments.shape(shape, "shape"))
-        else:
-            self.batch_shape = _arguments.shape(batch_shape, "batch_shape")
-        self.dtype: str = "float32" if dtype is None else _dtypes.get(dtype).compute_dtype
-        self.name = auto_name("InputLayer") if name is None else _arguments.layer_name(name)
-
-    def get_config(self) -> dict[str, Any]:
-        """The configuration of Keras's `InputLayer`."""
-        return {
-            "batch_shape": self.batch_shape,
-            "dtype": self.dtype,
-            "sparse": False,
-            "ragged": False,
-            "name": self.name,
-            "optional": False,
-        }
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Input:
-        """From the configuration of an `InputLayer` of Keras 3 (`batch_shape`) or tf_keras (`batch_input_shape`)."""
-        for flag in ("sparse", "ragged", "optional"):
-            if config.get(flag):
-                refuse(flag, "False: only dense arrays are computed here", config[flag])
-        shape = config.get("batch_shape", config.get("batch_input_shape"))
-        return cls(batch_shape=shape, dtype=config.get("dtype"), name=config.get("name"))
-
-    def __repr__(self) -> str:
-        return f"Input(batch_shape={self.batch_shape}, name={self.name!r})"
 
 
 class Sequential:
@@ -261,8 +190,8 @@ class Sequential:
             All inputs, along the first axis.
         batch_size : int, default 32
             Inputs computed at a time; None means 32.
-        verbose : {"auto", 0, 1, 2}
-            0 is silent, 1 shows a bar (by tqdm where it is installed), 2 prints a line at the end; "auto" is 1 on a terminal and 0
+        verbose : {"auto", 0, 1, 2} or bool
+            0 (or False) is silent, 1 (or True) shows a bar (by tqdm where it is installed), 2 prints a line at the end; "auto" is 1 on a terminal and 0
             elsewhere.
         num_threads : int, optional
             The most threads that a layer may use.
@@ -319,8 +248,9 @@ class Sequential:
 
     @property
     def losses(self) -> list[Any]:
-        """What the regularizers of the layers say."""
-        return [loss for layer in self._layers for loss in layer.losses]
+        """What the regularizers of the layers say: of activities first, then of the weights that are trainable, as in Keras."""
+        weights = [loss for layer in self._layers for loss in layer._weight_losses()] if self._trainable else []
+        return [loss for layer in self._layers for loss in layer._activity_losses()] + weights
 
     def count_params(self) -> int:
         """The number of weights' elements; ValueError before the model is built."""
@@ -359,12 +289,12 @@ class Sequential:
 
     def get_config(self) -> dict[str, Any]:
         """A configuration that `keras.Sequential.from_config` reads as well."""
-        items = [] if self._input is None else [_serialize_input(self._input)]
+        items: list[Layer | Input] = [] if self._input is None else [self._input]
         config: dict[str, Any] = {
             "name": self.name,
             "trainable": self._trainable,
             "dtype": _dtypes.serialize(_dtypes.get("float32")),
-            "layers": items + [_layers.serialize(layer) for layer in self._layers],
+            "layers": [_layers.serialize(item) for item in (*items, *self._layers)],
         }
         if self._input is not None and self._layers:
             config["build_input_shape"] = self._input.batch_shape
@@ -378,11 +308,20 @@ class Sequential:
         ------
         ValueError
             If it has a layer that isn't in this package; the message names the class.
+        TypeError
+            If it isn't a dictionary with a list of layers.
         """
+        if not isinstance(config, Mapping) or not isinstance(config.get("layers"), (list, tuple)):
+            refuse("config", "a dictionary with a list 'layers'", config, TypeError)
+        custom = objects_by_name(custom_objects)
         model = cls(trainable=config.get("trainable", True), name=config.get("name"))
-        for item in config["layers"]:
-            model.add(_deserialize_item(item, custom_objects))
+        for index, item in enumerate(config["layers"]):
+            with _arguments.within(f"layers[{index}]"):
+                model.add(_layers.deserialize(item, custom))
         shape = config.get("build_input_shape")
+        if shape is not None:
+            with _arguments.within("build_input_shape"):
+                shape = _arguments.shape(shape, "input_shape")
         if shape is not None and model._layers and model._input is None:
             model.build(shape)
         return model
@@ -409,19 +348,11 @@ def serialize(model: Sequential) -> dict[str, Any]:
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Sequential:
     """A model from what `serialize`, or Keras, has made of one."""
+    if not isinstance(config, Mapping):
+        refuse("config", "the serialized form of a Sequential", config, TypeError)
     if config.get("class_name") != "Sequential":
         refuse("config", "the serialized form of a Sequential", config.get("class_name"))
-    return Sequential.from_config(config["config"], custom_objects)
-
-
-def _serialize_input(item: Input) -> dict[str, Any]:
-    return {"module": "keras.layers", "class_name": "InputLayer", "config": item.get_config(), "registered_name": None}
-
-
-def _deserialize_item(item: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Layer | Input:
-    if item.get("class_name") == "InputLayer":
-        return Input.from_config(item["config"])
-    return _layers.deserialize(item, custom_objects)
+    return Sequential.from_config(config.get("config"), custom_objects)  # type: ignore[arg-type]
 
 
 def _declared_shape(layer: Layer) -> Shape | None:

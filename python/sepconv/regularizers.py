@@ -13,7 +13,7 @@ import numpy as np
 
 from . import _intake
 from ._arguments import one_of
-from ._registry import Configured, Registry, by_name, number
+from ._registry import Configured, Registry, by_name, number, objects_by_name
 
 __all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2", "serialize"]
 
@@ -176,7 +176,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     ValueError, TypeError
         As `get`.
     """
-    if config == "l1_l2" and "l1_l2" not in (custom_objects or {}):
+    if isinstance(config, str) and config == "l1_l2" and config not in objects_by_name(custom_objects):
         return L1L2(0.01, 0.01)
     return _REGISTRY.deserialize(config, custom_objects)
 

@@ -9,18 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._arguments import boolean
+from ._intake import as_array
 
 __all__ = ["Variable"]
 
 
-def is_real(dtype: np.dtype[Any]) -> bool:
-    """True for integers and floats, those of the package ``ml_dtypes`` (bfloat16) among them."""
-    return dtype.kind in "iuf" or str(dtype.type.__module__).startswith("ml_dtypes")
-
-
-def _freeze(value: Any, dtype: np.dtype[Any]) -> np.ndarray:
-    """A copy of `value` over a ``bytes`` object, which nobody can make writeable again."""
-    array = np.asarray(value)
+def _freeze(array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """A copy of `array` over a ``bytes`` object, which nobody can make writeable again."""
     frozen: np.ndarray = np.ndarray(array.shape, dtype, np.ascontiguousarray(array, dtype).tobytes())
     return frozen
 
@@ -43,11 +38,11 @@ class Store:
         self._lock = threading.RLock()
         self.state = State(0, ())
 
-    def add(self, value: Any) -> int:
+    def add(self, array: np.ndarray) -> int:
         """Append an array, and return its index."""
         with self._lock:
             version, arrays = self.state
-            self.state = State(version + 1, (*arrays, _freeze(value, np.asarray(value).dtype)))
+            self.state = State(version + 1, (*arrays, _freeze(array, array.dtype)))
             return len(arrays)
 
     def update(self, change: Callable[[tuple[np.ndarray, ...]], dict[int, np.ndarray]]) -> None:
@@ -107,7 +102,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         constraint: Callable[..., Any] | None = None,
         store: Store | None = None,
     ) -> None:
-        value = _checked(value, "value")
+        value = as_array(value, "value")
         self._store = Store() if store is None else store
         self._index = self._store.add(value)
         self._name = name
@@ -170,28 +165,38 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         ValueError
             If the shape differs; nothing is broadcast.
         TypeError
-            If `value` is not made of real numbers.
+            If `value` is not made of real numbers, is masked, or can't be viewed by NumPy.
         """
-        return self._update(lambda _: value)
+        return self._assign(value, "value")
+
+    def _assign(self, value: Any, argument: str) -> np.ndarray:
+        """`assign`, with the name that messages give `value`."""
+        array = as_array(value, argument)
+        if array.shape != self.shape:
+            raise ValueError(
+                f"The `{argument}` argument must have the shape of the variable {self.path}, {self.shape}. Received: shape={array.shape}"
+            )
+        return self._update(lambda _: array)
 
     def assign_add(self, value: Any) -> np.ndarray:
         """Add `value`, which may broadcast, in one step that no other assignment comes between."""
-        return self._update(lambda old: np.add(old, _checked(value, "value")))
+        return self._combine(np.add, value)
 
     def assign_sub(self, value: Any) -> np.ndarray:
         """Subtract `value`, which may broadcast, in one step that no other assignment comes between."""
-        return self._update(lambda old: np.subtract(old, _checked(value, "value")))
+        return self._combine(np.subtract, value)
 
-    def _update(self, function: Callable[[np.ndarray], Any]) -> np.ndarray:
-        def change(arrays: tuple[np.ndarray, ...]) -> dict[int, np.ndarray]:
-            value = _checked(function(arrays[self._index]), "value")
-            if value.shape != self.shape:
-                raise ValueError(
-                    f"The `value` argument must have the shape of the variable {self.path}, {self.shape}. Received: shape={value.shape}"
-                )
-            return {self._index: value}
+    def _combine(self, ufunc: np.ufunc, value: Any) -> np.ndarray:
+        array = as_array(value, "value")
+        if not _fits(array.shape, self.shape):
+            raise ValueError(
+                f"The `value` argument must have a shape that broadcasts to that of the variable {self.path}, {self.shape}. "
+                f"Received: shape={array.shape}"
+            )
+        return self._update(lambda old: ufunc(old, array))
 
-        self._store.update(change)
+    def _update(self, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        self._store.update(lambda arrays: {self._index: function(arrays[self._index])})
         return self.numpy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -221,7 +226,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
 
 def _in_place(ufunc: np.ufunc) -> Callable[[Variable, Any], Variable]:
     def operator(self: Variable, other: Any) -> Variable:
-        self._update(lambda old: ufunc(old, _checked(other, "value")))
+        self._combine(ufunc, other)
         return self
 
     return operator
@@ -239,16 +244,13 @@ for _name, _ufunc in {
     setattr(Variable, _name, _in_place(_ufunc))
 
 
-def _checked(value: Any, name: str) -> np.ndarray:
-    """`value` as an array of real numbers."""
-    array = np.asarray(value)
-    if not is_real(array.dtype):
-        raise TypeError(f"The `{name}` argument must be made of real numbers. Received: dtype={array.dtype}")
-    return array
+def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether an array of `shape` broadcasts to `whole`."""
+    return len(shape) <= len(whole) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(whole), strict=False))
 
 
-def assign_all(variables: Sequence[Variable], values: Sequence[Any]) -> None:
-    """Assign to variables of one or more stores; those of one store change all at once. Shapes have been checked by the caller."""
+def assign_all(variables: Sequence[Variable], values: Sequence[np.ndarray]) -> None:
+    """Assign to variables of one or more stores; those of one store change all at once. Arrays have been checked by the caller."""
     stores = {id(v._store): v._store for v in variables}
     for key, store in stores.items():
         pairs = [(v._index, value) for v, value in zip(variables, values, strict=True) if id(v._store) == key]

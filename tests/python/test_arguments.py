@@ -94,3 +94,11 @@ def test_batch_shape_and_who_wins():
     assert a.batch_shape((8, 3), (2, 9, 3), 4) == (2, 9, 3)
     with pytest.raises(ValueError, match="`batch_size`"):
         a.batch_shape((8, 3), None, 2.5)
+
+
+def test_what_is_too_large_is_told_the_limit():
+    with pytest.raises(ValueError, match=f"`filters` argument .*at most {2**63 - 1}. Received: filters={2**63}"):
+        a.integer(2**63, "filters")
+    with pytest.raises(ValueError, match=f"`strides` argument .*at most {2**63 - 1}. Received"):
+        a.integers((1, 2**70), 2, "strides")
+    assert a.integer(2**63 - 1, "filters") == 2**63 - 1

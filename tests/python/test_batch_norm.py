@@ -77,6 +77,9 @@ def test_the_depthwise_order_is_channel_then_multiplier():
 def test_the_dtype_is_that_of_the_kernel(dtype):
     kernel, bias = fold_batch_norm(np.ones((1, 1, 2, 3), dtype), None, None, None, np.zeros(3), np.ones(3), 0)
     assert kernel.dtype == bias.dtype == np.dtype(dtype)
+    foreign = np.ones((1, 1, 2, 3), np.dtype(dtype).newbyteorder())
+    for array in fold_batch_norm(foreign, None, None, None, np.zeros(3), np.ones(3), 0):
+        assert array.dtype == np.dtype(dtype) and array.dtype.isnative
 
 
 K, V = np.ones((3, 3, 4, 2)), np.ones(8)
@@ -95,6 +98,8 @@ K, V = np.ones((3, 3, 4, 2)), np.ones(8)
         (ValueError, "kernel", {"kernel": np.ones(4)}),
         (TypeError, "kernel", {"kernel": np.ones((3, 3, 4, 2), int)}),
         (TypeError, "beta", {"beta": V > 0}),
+        (TypeError, "mean", {"mean": None}),
+        (TypeError, "variance", {"variance": None}),
     ],
 )
 def test_what_does_not_fit_is_named(error, argument, change):
@@ -102,3 +107,8 @@ def test_what_does_not_fit_is_named(error, argument, change):
     fold_batch_norm(**good)
     with pytest.raises(error, match=f"`{argument}`"):
         fold_batch_norm(**{**good, **change})
+
+
+def test_a_wrong_shape_is_reported_as_a_shape():
+    with pytest.raises(ValueError, match=r"Received: shape=\(2,\)$"):
+        fold_batch_norm(K, V, np.ones(2), V, V, V)

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 import sepconv
@@ -197,3 +198,124 @@ def test_custom_classes_and_malformed_configs(layer):
     assert (
         type(deserialize({"class_name": "SeparableConvolution2D", "config": {"filters": 1, "kernel_size": 1}})) is SeparableConv2D
     )
+
+
+@pytest.mark.parametrize(
+    "wrong", [5, {"A": 5}, {"A": double}, {"A": sepconv.initializers.Zeros}, {"A": "SeparableConv2D"}], ids=repr
+)
+def test_custom_objects_must_be_layers_by_name(wrong):
+    with pytest.raises(TypeError, match="`custom_objects`.*Received"):
+        deserialize({"class_name": "A", "config": {}}, wrong)
+    with pytest.raises(TypeError, match="`custom_objects`.*Received"):
+        SeparableConv2D.from_config({"filters": 4, "kernel_size": 3}, 5)
+
+
+@pytest.mark.parametrize("wrong", [[1], 5, "x", {"input_shape": 5}, {"input_shape": [None, 9, 9]}], ids=repr)
+def test_a_wrong_build_config_is_refused_by_name(layer, wrong):
+    with pytest.raises((TypeError, ValueError), match="`build_config`.*Received"):
+        deserialize({**serialize(layer), "build_config": wrong})
+
+
+# What makes a layer fail, and the argument that its message names.
+WRONG = [
+    ("depthwise_initializer", lambda **k: SeparableConv2D(4, 3, input_shape=(8, 8, 3), **k), np.ones((3, 3))),
+    ("pointwise_initializer", lambda **k: SeparableConv2D(4, 3, input_shape=(8, 8, 3), **k), "identity"),
+    ("pointwise_initializer", lambda **k: SeparableConv2D(4, 3, input_shape=(8, 8, 3), **k), "stft"),
+    ("bias_initializer", lambda **k: SeparableConv2D(4, 3, input_shape=(8, 8, 3), **k), "orthogonal"),
+    ("bias_initializer", lambda **k: SeparableConv2D.from_config({"filters": 4, "kernel_size": 3, **k}), "nope"),
+    (
+        "activity_regularizer",
+        lambda **k: SeparableConv2D.from_config({"filters": 4, "kernel_size": 3, **k}),
+        {"class_name": "nope"},
+    ),
+    ("activation", lambda **k: SeparableConv2D(4, 3, **k), "threshold"),
+    ("activation", lambda **k: SeparableConv2D(4, 3, **k), sepconv.activations.ReLU(max_value=-1)),
+    ("activation", lambda **k: sepconv.Activation(**k), "threshold"),
+    ("depthwise_regularizer", lambda **k: SeparableConv2D(4, 3, input_shape=(8, 8, 3), **k).losses, "orthogonal_regularizer"),
+    ("pointwise_regularizer", lambda **k: SeparableConv2D(4, 3, input_shape=(8, 8, 3), **k).losses, lambda w: w),
+    ("depthwise_regularizer", lambda **k: DepthwiseConv2D(3, input_shape=(8, 8, 3), **k).losses, lambda w: 1j),
+    ("activity_regularizer", lambda **k: SeparableConv2D(4, 3, **k)(np.ones((1, 8, 8, 3))), lambda y: y),
+    ("bias_constraint", lambda **k: SeparableConv2D(4, 3, input_shape=(8, 8, 3), **k).bias.constraint(np.ones(4)), lambda w: w[1:]),
+]
+
+
+@pytest.mark.parametrize("name, make, value", WRONG, ids=[f"{name}-{value!r}"[:60] for name, _, value in WRONG])
+def test_messages_name_the_argument_of_the_layer(name, make, value):
+    with pytest.raises((TypeError, ValueError), match=f"The `{name}` argument.*Received"):
+        make(**{name: value})
+
+
+def test_a_subclass_of_an_error_is_named_too():
+    def decode(shape, dtype):
+        return b"\xff".decode()
+
+    with pytest.raises(ValueError, match="The `bias_initializer` argument: .*decode"):
+        SeparableConv2D(4, 3, input_shape=(8, 8, 3), bias_initializer=decode)
+
+
+class Extra(SeparableConv2D):
+    """As Keras's users write one."""
+
+    def __init__(self, filters, kernel_size, extra=1, **kwargs):
+        super().__init__(filters, kernel_size, **kwargs)
+        self.extra = extra
+
+    def get_config(self):
+        return {**super().get_config(), "extra": self.extra}
+
+
+class Popping(Extra):
+    """With an argument that no signature shows, and Keras's declaration of `from_config`."""
+
+    def __init__(self, *args, **kwargs):
+        self.shown = kwargs.pop("shown", False)
+        super().__init__(*args, **kwargs)
+
+    def get_config(self):
+        return {**super().get_config(), "shown": self.shown}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+class Private(SeparableConv2D):
+    def __init__(self, width, **kwargs):
+        self._width = width
+        super().__init__(width * 2, **kwargs)
+
+
+def test_subclasses_come_back_from_their_configuration():
+    for layer in (Extra(4, 3, extra=5, activation="relu"), Popping(4, 3, extra=5, shown=True)):
+        config = json.loads(json.dumps(layer.get_config()))
+        again = type(layer).from_config(config)
+        assert type(again) is type(layer) and again.extra == 5 and json.loads(json.dumps(again.get_config())) == config
+        form = json.loads(json.dumps(serialize(layer)))
+        assert deserialize(form, {type(layer).__name__: type(layer)}).get_config() == layer.get_config()
+        model = sepconv.Sequential([sepconv.Input((8, 8, 3)), layer])
+        twin = sepconv.models.deserialize(sepconv.models.serialize(model), {type(layer).__name__: type(layer)})
+        assert twin.layers[0].extra == 5
+    with pytest.raises(TypeError, match="bogus"):
+        Extra.from_config({**Extra(4, 3).get_config(), "bogus": 1})
+    with pytest.raises(ValueError, match="`bias_initializer`"):
+        Extra.from_config({**Extra(4, 3).get_config(), "bias_initializer": "nope"})
+
+
+def test_custom_objects_reach_a_subclass_that_does_not_ask_for_them():
+    form = serialize(Popping(4, 3, activation=double))
+    assert deserialize(form, {"Popping": Popping, "double": double}).activation is double
+    with pytest.raises(ValueError, match="`activation`.*double"):
+        deserialize(form, {"Popping": Popping})
+
+
+def test_the_repr_of_a_subclass():
+    assert repr(Extra(4, 3)) == "Extra(4, (3, 3))"
+    assert repr(Extra(4, 3, extra=2, padding="same", name="e")) == "Extra(4, (3, 3), extra=2, padding='same', name='e')"
+    assert repr(Popping(4, 3, 7)) == "Popping(4, (3, 3), extra=7)"
+    # It never fails: neither where arguments are kept under other names, nor before there are any.
+    assert repr(Private(2, kernel_size=3, name="p")) == "<Private name='p'>"
+    assert repr(Extra.__new__(Extra)) == "<Extra name=None>"
+    assert repr(Extra(4, 3, extra=np.ones(3), name="e")) == "<Extra name='e'>"
+    with pytest.raises(ValueError, match="<Private name='p'>"):
+        twins = [Private(2, kernel_size=3, name="p"), Private(2, kernel_size=3, name="p")]
+        sepconv.Sequential(twins)

@@ -132,3 +132,10 @@ def test_in_a_layer():
     assert "twice" in repr(layer)
     with pytest.raises(ValueError, match="`bias_constraint` argument: the constraint 'NonNegative' is not known"):
         DepthwiseConv2D(1, bias_constraint="NonNegative")
+
+
+@pytest.mark.parametrize("axis", [2, -3, [0, 0], [0, 5]])
+def test_an_axis_that_the_weight_lacks_is_named(axis):
+    for constraint in (MaxNorm(1, axis), UnitNorm(axis), MinMaxNorm(axis=axis)):
+        with pytest.raises(ValueError, match=r"`axis` argument .*\(2, 2\). Received: axis="):
+            constraint(W)

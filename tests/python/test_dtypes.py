@@ -98,3 +98,10 @@ def test_what_functions_of_arrays_compute_in():
     ]:
         assert _dtypes.floating(np.dtype(given)) == np.dtype(expected)
     assert _dtypes.floating(np.dtype(">f8")).isnative
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_policies_pickle(protocol):
+    policy = _dtypes.DTypePolicy("mixed_bfloat16")
+    other = pickle.loads(pickle.dumps(policy, protocol))
+    assert other == policy and other.compute_dtype == "bfloat16"

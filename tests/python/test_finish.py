@@ -24,6 +24,23 @@ def test_the_result_has_the_dtype_of_the_argument():
 
 
 @pytest.mark.parametrize(
+    "function",
+    [
+        lambda a: np.broadcast_to(a[:, :1], a.shape),
+        lambda a: a[:, ::-1],
+        lambda a: np.asfortranarray(a),
+        lambda a: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape),
+        lambda a: a.astype(">f4"),
+    ],
+)
+def test_the_result_is_contiguous_and_writeable(function):
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    y = finish(function, x, None)
+    assert y.flags.c_contiguous and y.flags.writeable and y.dtype.isnative and np.array_equal(y, function(x))
+    assert finish(np.exp, x, None).base is None
+
+
+@pytest.mark.parametrize(
     "function", [lambda a: a[:1], lambda a: a.sum(), lambda a: a > 0, lambda a: a * 1j, lambda a: None, lambda a: "a"]
 )
 def test_wrong_results_are_refused_by_name(function):

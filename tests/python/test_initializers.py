@@ -142,3 +142,32 @@ def test_errors_name_the_argument():
     for wrong in (3, np.float32(3), [1.0]):
         with pytest.raises(TypeError, match="`bias_initializer` argument: an initializer must be"):
             SeparableConv2D(4, 3, bias_initializer=wrong)
+
+
+class Tensor:
+    """What another library has for an array."""
+
+    def __init__(self, values):
+        self.values = np.asarray(values, np.float32)
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values
+
+
+def test_other_libraries_arrays_and_variables_are_initializers_too():
+    variable = sepconv.Variable([4.0, 5.0], name="v")
+    for value, expected in ((Tensor([1, 2]), [1, 2]), (variable, [4, 5])):
+        layer = DepthwiseConv2D(1, bias_initializer=value, input_shape=(4, 4, 2))
+        assert layer.bias.numpy().tolist() == expected
+        assert DepthwiseConv2D.from_config(layer.get_config()).bias_initializer((2,)).tolist() == expected
+    assert initializers.Constant(Tensor([1, 2]))((2,)).tolist() == [1, 2]
+    with pytest.raises(ValueError, match="shape of the weight"):
+        DepthwiseConv2D(1, bias_initializer=Tensor([1, 2, 3]), input_shape=(4, 4, 2))
+    with pytest.raises(TypeError, match="`bias_initializer` argument.*masked"):
+        DepthwiseConv2D(1, bias_initializer=np.ma.ones(2))
+
+
+@pytest.mark.parametrize("dtype", [complex, bool, "U1", "M8[s]", object])
+def test_what_a_function_returns_must_be_real(dtype):
+    with pytest.raises(TypeError, match="`bias_initializer` argument must be made of real numbers.*dtype="):
+        SeparableConv2D(2, 1, bias_initializer=lambda shape, _: np.zeros(shape, dtype), input_shape=(2, 2, 3))

@@ -2,7 +2,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from sepconv._intake import as_array, check_out, overlap, to_dtype
+from sepconv._intake import as_array, check_out, is_array, overlap, to_dtype
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -147,8 +147,10 @@ def test_what_is_not_real_is_refused_by_name(value):
 
 
 def test_masked_arrays_are_refused():
-    with pytest.raises(TypeError, match=r"`x`.*masked.*filled"):
-        as_array(np.ma.masked_array([1.0, 2.0], [True, False]), "x")
+    masked = np.ma.masked_array([1.0, 2.0], [True, False])
+    for value in (masked, [masked], ([masked[1:]], [1.0]), [[1.0, np.ma.masked]]):
+        with pytest.raises(TypeError, match=r"`x`.*masked.*filled"):
+            as_array(value, "x")
 
 
 def test_ragged_lists_are_refused():
@@ -239,8 +241,8 @@ def read_only():
         (lambda: np.empty(SHAPE, ">f4"), "dtype"),
         (read_only, "writeable"),
         (lambda: unaligned(np.zeros(SHAPE, np.float32)), "aligned"),
-        (lambda: np.empty(SHAPE[::-1], np.float32).T, "contiguous along its last axis"),
-        (lambda: np.empty((2, 4, 5, 6), np.float32)[..., ::2], "contiguous along its last axis"),
+        (lambda: np.empty(SHAPE[::-1], np.float32).T, "contiguous along axis 3. "),
+        (lambda: np.empty((2, 4, 5, 6), np.float32)[..., ::2], "contiguous along axis 3. "),
         (lambda: np.empty(SHAPE, np.float32)[:, ::-1], "backwards"),
         (lambda: np.empty(SHAPE, np.float32)[..., ::-1], "backwards"),
         (lambda: np.lib.stride_tricks.as_strided(np.empty(99, np.float32), SHAPE, (0, 60, 12, 4)), "overlap itself"),
@@ -250,6 +252,13 @@ def read_only():
 def test_bad_outs(make, message):
     with pytest.raises(ValueError, match=f"`out`.*{message}"):
         check_out(make(), SHAPE, F32, ())
+
+
+def test_any_of_the_axes_may_be_the_contiguous_one():
+    rows = np.empty((2, 3, 4, 5), np.float32).transpose(0, 2, 3, 1)
+    check_out(rows, SHAPE, F32, (), (3, -2))
+    with pytest.raises(ValueError, match="contiguous along axis 3 or 1. "):
+        check_out(rows, SHAPE, F32, (), (3, 1))
 
 
 def test_out_must_be_an_array():
@@ -278,3 +287,10 @@ def test_overlap_is_assumed_where_it_is_too_hard_to_tell(monkeypatch):
 
     monkeypatch.setattr(np, "shares_memory", too_hard)
     assert overlap(x[::2], x[1::2])
+
+
+def test_what_exports_an_array_is_one():
+    for value in (np.zeros(2), np.zeros(()), ByArray(), ByDlpack(), ByInterface(), np.ma.zeros(2)):
+        assert is_array(value)
+    for value in (None, 1, [1.0], np.float32(1), np.ndarray, ByArray, "abc", len):
+        assert not is_array(value)

@@ -168,6 +168,63 @@ def test_losses_and_what_is_trainable(seed):
             np.testing.assert_allclose(mine.constraint(mine.numpy()), expected, rtol=2e-6, atol=1e-7)
 
 
+def test_losses_of_models():
+    def model(library, **kwargs):
+        regularized = library.layers.SeparableConv2D(
+            4, 3, depthwise_regularizer="l2", depthwise_initializer="ones", bias_regularizer="l1"
+        )
+        last = library.layers.Activation("relu", activity_regularizer="l2")
+        return library.Sequential([library.Input((8, 8, 3)), regularized, last], **kwargs)
+
+    x = np.random.RandomState(0).standard_normal((2, 8, 8, 3)).astype(np.float32)
+    for kwargs in ({}, {"trainable": False}):
+        theirs, ours = model(keras(), **kwargs), model(sepconv, **kwargs)
+        ours.set_weights(theirs.get_weights())
+        for _ in range(2):
+            np.testing.assert_allclose(ours.losses, [float(loss) for loss in theirs.losses], rtol=1e-5)
+            ours(x), theirs(x)
+        for made in (theirs, ours):
+            made.trainable = False
+            made.add((sepconv if made is ours else keras()).layers.DepthwiseConv2D(3, depthwise_regularizer="l2"))
+            made(x)
+        np.testing.assert_allclose(ours.losses, [float(loss) for loss in theirs.losses], rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32"])
+def test_models_of_integers(dtype):
+    theirs = keras().Sequential([keras().Input((8, 8, 3), dtype=dtype, name="x"), keras().layers.SeparableConv2D(4, 3, name="s")])
+    form = plain(theirs.get_config())
+    ours = sepconv.Sequential.from_config(form)
+    assert plain(ours.get_config()) == {**form, "name": ours.name}
+    assert plain(keras().Sequential.from_config(plain(ours.get_config())).get_config()) == form
+    assert ours(np.ones((1, 8, 8, 3), dtype)).dtype == np.float32
+
+
+def keras_objects():
+    """Arguments that are Keras's own objects."""
+    k = keras()
+    activations = (k.layers.ReLU(6.0), k.layers.ReLU(2.0, 0.25, 0.5), k.layers.LeakyReLU(), k.layers.ELU(), k.layers.Softmax())
+    yield from ({"activation": a} for a in (*activations, k.activations.gelu))
+    yield from ({"depthwise_initializer": i} for i in (k.initializers.HeNormal(), k.initializers.Constant(0.5)))
+    yield {"bias_regularizer": k.regularizers.L2(0.25), "activity_regularizer": k.regularizers.L1L2(0.5, 0.25)}
+    yield {"depthwise_constraint": k.constraints.MaxNorm(1, [0, 1])}
+
+
+def test_keras_own_objects_are_written_as_keras_writes_them():
+    for arguments in keras_objects():
+        theirs = keras().layers.SeparableConv2D(4, 3, name="layer", **arguments).get_config()
+        ours = sepconv.SeparableConv2D(4, 3, name="layer", **arguments)
+        assert plain(ours.get_config()) == plain(theirs)
+        again = sepconv.SeparableConv2D.from_config(plain(ours.get_config()))
+        for key, value in arguments.items():
+            assert type(getattr(again, key)).__module__.split(".")[0] in ("sepconv", "functools", "builtins"), value
+        x = np.random.RandomState(0).standard_normal((1, 8, 8, 3)).astype(np.float32)
+        ours(x)
+        again.build(x.shape)
+        again.set_weights(ours.get_weights())
+        np.testing.assert_allclose(again(x), ours(x), rtol=1e-5, atol=1e-6)
+
+
 def model_of(rng, rank, dtypes):
     """A random model of ours, of `rank` axes, with random weights."""
     made = [sepconv.Input((*(int(n) for n in rng.randint(14, 20, rank)), 3), name="given")]

@@ -106,14 +106,10 @@ def test_a_layer_that_does_not_fit_leaves_the_model_as_it_was():
         (ValueError, "no layers", lambda: Sequential()(X)),
         (ValueError, "no layers", lambda: Sequential().build((None, 3))),
         (ValueError, "input_shape", lambda: Sequential([SeparableConv2D(2, 3)]).build()),
-        (ValueError, "shape", lambda: Input()),
-        (ValueError, "shape", lambda: Input((3,), batch_shape=(None, 3))),
-        (ValueError, "batch_size", lambda: Input((3,), batch_size=2.5)),
-        (ValueError, "shape", lambda: Input((3, -1))),
         (ValueError, "weights", lambda: stack().set_weights([np.zeros(3)])),
         (ValueError, "batch_size", lambda: stack().predict(X, batch_size=0)),
         (ValueError, "verbose", lambda: stack().predict(X, verbose=3)),
-        (ValueError, "verbose", lambda: stack().predict(X, verbose=True)),
+        (ValueError, "verbose", lambda: stack().predict(X, verbose="yes")),
         (ValueError, "`x`", lambda: stack().predict(3.0)),
     ],
 )
@@ -161,7 +157,22 @@ def test_losses_are_those_of_the_layers():
     y = model(X)
     activity = 0.01 * float((y.astype(np.float64) ** 2).sum()) / len(X)
     kernel = 0.01 * float((model.layers[0].get_weights()[0].astype(np.float64) ** 2).sum())
-    np.testing.assert_allclose(model.losses, [kernel, activity], rtol=1e-5)
+    np.testing.assert_allclose(model.losses, [activity, kernel], rtol=1e-5)  # activities first
+    model.layers[0].trainable = False
+    np.testing.assert_allclose(model.losses, [activity], rtol=1e-5)
+
+
+def test_a_model_that_is_not_trainable_has_no_losses_of_weights():
+    model = stack(trainable=False)
+    assert model.layers[0].trainable and model.losses == []
+    model(X)
+    assert len(model.losses) == 1
+    model = Sequential([Input((9, 8, 3))])
+    model.trainable = False
+    model.add(SeparableConv2D(4, 3, bias_regularizer="l2", bias_initializer="ones"))
+    assert model.losses == []
+    model.trainable = True
+    assert len(model.losses) == 1
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 32, None])
@@ -185,8 +196,11 @@ def test_predict_shows_what_it_is_asked_for(capsys, monkeypatch):
     model = stack(name="net")
     model.predict(X, 2, 2)
     assert "net: 3 steps in" in capsys.readouterr().err
-    model.predict(X, 2, 1)
-    assert "3/3" in capsys.readouterr().err
+    for verbose in (1, True):
+        model.predict(X, 2, verbose)
+        assert "3/3" in capsys.readouterr().err
+    model.predict(X, 2, False)
+    assert capsys.readouterr().err == ""
     monkeypatch.setitem(sys.modules, "tqdm", None)
     model.predict(X, 2, 1)
     assert capsys.readouterr().err.endswith("] 3/3\n")
@@ -249,6 +263,95 @@ def test_the_input_layer_of_tf_keras_is_understood():
         {"class_name": "SeparableConv2D", "config": {"name": "s", "filters": 4, "kernel_size": [3, 3], "groups": 1}},
     ]
     assert Sequential.from_config({"name": "old", "layers": items}).output_shape == (None, 7, 6, 4)
+
+
+JUNK = (
+    None,
+    5,
+    -1,
+    True,
+    "nope",
+    [],
+    [1],
+    [None],
+    {},
+    {"class_name": "nope"},
+    {"class_name": "Zeros", "config": [1]},
+    2.5,
+    (),
+    b"x",
+)
+
+
+def places(form, path=()):
+    """The path of every value in a form of dictionaries and lists."""
+    yield path
+    for key in form if isinstance(form, dict) else range(len(form)) if isinstance(form, (list, tuple)) else ():
+        yield from places(form[key], (*path, key))
+
+
+def broken(form):
+    """`form` with each of its values in turn replaced by junk, or gone."""
+    for path in places(form):
+        for junk in (*JUNK, "gone"):
+            changed = copy.deepcopy({"form": form})
+            parent = changed
+            for key in ("form", *path)[:-1]:
+                parent = parent[key]
+            last = ("form", *path)[-1]
+            if junk != "gone":
+                parent[last] = junk
+            elif path:
+                del parent[last]
+            yield path, junk, changed["form"]
+
+
+def test_what_is_malformed_is_refused_by_name():
+    model = Sequential(
+        [
+            Input((9, 8, 3), name="image"),
+            SeparableConv2D(
+                4, 3, name="s", depthwise_regularizer="l2", activation=sepconv.activations.ReLU(6), dtype="mixed_float16"
+            ),
+            Activation("relu", name="a"),
+        ]
+    )
+    form = json.loads(json.dumps(models.serialize(model)))
+    seen = 0
+    for path, junk, changed in broken(form):
+        try:
+            models.deserialize(changed)
+        except (TypeError, ValueError) as error:
+            seen += 1
+            text = str(error)
+            assert any(word in text for word in ("Received", "argument")), (path, junk, text)
+            assert "object is not" not in text and "has no attribute" not in text, (path, junk, text)
+    assert seen > 500
+
+
+@pytest.mark.parametrize(
+    "error, message, make",
+    [
+        (TypeError, "`config`.*'layers'.*Received", lambda: Sequential.from_config({})),
+        (TypeError, "`config`.*Received", lambda: Sequential.from_config(None)),
+        (TypeError, "`config`.*Received", lambda: Sequential.from_config(1)),
+        (TypeError, "`config`.*Received", lambda: Sequential.from_config({"layers": None})),
+        (TypeError, r"`layers\[0\]`.*Received: config=None", lambda: Sequential.from_config({"layers": [None]})),
+        (TypeError, r"`layers\[0\]`.*Received", lambda: Sequential.from_config({"layers": [{"class_name": "InputLayer"}]})),
+        (ValueError, "`build_input_shape`.*Received", lambda: Sequential.from_config({"layers": [], "build_input_shape": 3})),
+        (TypeError, "`custom_objects`.*Received", lambda: Sequential.from_config({"layers": []}, 5)),
+        (TypeError, "`config`.*Received", lambda: models.deserialize(None)),
+        (TypeError, "`config`.*Received", lambda: models.deserialize({"class_name": "Sequential"})),
+        (
+            TypeError,
+            "`custom_objects`.*Received",
+            lambda: models.deserialize({"class_name": "Sequential", "config": {"layers": []}}, 5),
+        ),
+    ],
+)
+def test_malformed_models_are_refused_by_name(error, message, make):
+    with pytest.raises(error, match=message):
+        make()
 
 
 def test_layers_that_we_do_not_have_are_named():

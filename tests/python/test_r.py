@@ -84,7 +84,7 @@ def test_a_model_gets_the_layer_and_is_returned(case):
     assert [type(layer) for layer in model.layers] == [cls]
 
 
-@pytest.mark.parametrize("wrong", [32, 32.0, "valid", (1, 2), [1.0], {}, np.zeros])
+@pytest.mark.parametrize("wrong", [32, 32.0, np.int64(32), np.float64(32), np.array(32.0), "valid", (1, 2), [1.0], {}, np.zeros])
 def test_anything_else_says_what_to_write(case, wrong):
     function = case[0]
     with pytest.raises(TypeError, match=rf"`object`.*write {function.__name__}\(None, .*Received: object="):

@@ -63,3 +63,9 @@ def test_show_config(capsys):
     assert all(key in printed for key in config) and sepconv.__version__ in printed
     with pytest.raises(ValueError, match="`mode`"):
         sepconv.show_config("yaml")
+
+
+def test_more_threads_than_32_bits_count_are_many():
+    layer, x = sepconv.DepthwiseConv2D(1), np.ones((1, 2, 2, 1), np.float32)
+    with sepconv.options(num_threads=2**40):
+        assert np.array_equal(layer(x), layer(x, num_threads=2**62))

@@ -97,15 +97,21 @@ def test_shapes_are_checked_and_nothing_is_broadcast(v, value):
 
 
 def test_broadcasting_sums_must_keep_the_shape(v):
-    with pytest.raises(ValueError, match="shape"):
-        v.assign_add(np.ones((3, 2)))
+    for wrong in (np.ones((3, 2)), np.ones(3), np.ones((1, 2)), []):
+        for change in (v.assign_add, v.assign_sub, v.__imul__):
+            with pytest.raises(ValueError, match=r"`value`.*layer/bias, \(2,\).*Received: shape="):
+                change(wrong)
+    assert v.assign_add(np.ones(1)).tolist() == [2, 3]
 
 
-@pytest.mark.parametrize("value", [[True, False], [1j, 2], ["a", "b"], [None, 1], np.array(["2020", "2021"], "M8[Y]")])
+@pytest.mark.parametrize(
+    "value", [[True, False], [1j, 2], ["a", "b"], [None, 1], np.array(["2020", "2021"], "M8[Y]"), np.ma.array([1, 2], mask=[0, 1])]
+)
 def test_only_real_numbers(v, value):
-    for assign in (v.assign, v.assign_add, v.assign_sub):
-        with pytest.raises(TypeError, match="`value`.*real numbers"):
+    for assign in (v.assign, v.assign_add, v.assign_sub, v.__imul__, lambda value: Variable(value, name="other")):
+        with pytest.raises(TypeError, match="`value`.*(real numbers|masked)"):
             assign(value)
+    assert v.numpy().tolist() == [1, 2]
 
 
 def test_trainable_is_a_boolean(v):

@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
+from .._intake import is_array
 from .._random import set_random_seed
 from .._registry import Registry, by_name
 from ._drawn import (
@@ -104,8 +103,8 @@ def get(identifier: Any) -> Any:
 
     Parameters
     ----------
-    identifier : str, dict, ndarray, callable, class or None
-        An array becomes `Constant`, for weights of just its shape.
+    identifier : str, dict, array, callable, class or None
+        An array, NumPy's or one that NumPy can view, becomes `Constant`, for weights of just its shape.
 
     Raises
     ------
@@ -121,7 +120,7 @@ def get(identifier: Any) -> Any:
     >>> get({"class_name": "Constant", "config": {"value": 2}})((1, 2), "float32")
     array([[2., 2.]], dtype=float32)
     """
-    return Constant(identifier) if isinstance(identifier, np.ndarray) else _REGISTRY.get(identifier)
+    return Constant(identifier) if is_array(identifier) else _REGISTRY.get(identifier)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from .. import _dtypes
-from .._arguments import boolean, refuse
+from .._arguments import boolean, refuse, refuse_shape
 from .._arguments import shape as checked_shape
-from .._intake import as_array
+from .._intake import as_array, is_array
 from .._registry import Configured, number
 
 # Coefficients of the sums of cosines that scipy.signal calls by these names.
@@ -169,7 +169,7 @@ class STFT(Initializer):
     def _scaled_window(self, length: int) -> np.ndarray:
         window: np.ndarray = np.asarray(_window(self.window, length, self.periodic), np.float64)
         if window.shape != (length,):
-            refuse("window", f"an array of shape {(length,)}, the frame length", window.shape)
+            refuse_shape("window", f"an array of shape {(length,)}, the frame length", window.shape)
         if self.scaling == "density":
             window = window / np.sqrt(np.square(window).sum())
         elif self.scaling == "spectrum":
@@ -199,7 +199,7 @@ def array_or_number(value: Any, name: str) -> Any:
         kind = config.get("dtype")
         array = as_array(config["value"], name).astype(_dtypes.as_numpy_dtype(str(kind)) if kind in _ARRAYS else np.float64)
         return array if array.ndim else array.item()
-    if isinstance(value, np.ndarray) or (isinstance(value, Sequence) and not isinstance(value, (str, bytes))):
+    if is_array(value) or (isinstance(value, Sequence) and not isinstance(value, (str, bytes))):
         array = as_array(value, name)
         return array.copy() if array.ndim else array.item()
     return number(value, name)

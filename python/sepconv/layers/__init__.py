@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from .._arguments import refuse
+from .._arguments import refuse, within
+from .._registry import objects_by_name
+from . import _config
 from .activation import Activation
 from .base import Layer
 from .depthwise_conv import DepthwiseConv1D, DepthwiseConv2D
+from .input import Input, InputLayer
 from .r import layer_depthwise_conv_1d, layer_depthwise_conv_2d, layer_separable_conv_1d, layer_separable_conv_2d
 from .separable_conv import SeparableConv1D, SeparableConv2D, SeparableConvolution1D, SeparableConvolution2D
 
@@ -16,6 +20,8 @@ __all__ = [
     "Activation",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Input",
+    "InputLayer",
     "Layer",
     "SeparableConv1D",
     "SeparableConv2D",
@@ -35,7 +41,7 @@ _CLASSES: dict[str, type[Layer]] = {
 _ALIASES: dict[str, type[Layer]] = {"SeparableConvolution1D": SeparableConv1D, "SeparableConvolution2D": SeparableConv2D}
 
 
-def serialize(layer: Layer) -> dict[str, Any]:
+def serialize(layer: Layer | Input) -> dict[str, Any]:
     """A layer as ``keras.layers.serialize`` writes it.
 
     Raises
@@ -48,6 +54,8 @@ def serialize(layer: Layer) -> dict[str, Any]:
     >>> serialize(Activation("relu", name="a"))["config"]["activation"]
     'relu'
     """
+    if isinstance(layer, Input):
+        return {"module": "keras.layers", "class_name": "InputLayer", "config": layer.get_config(), "registered_name": None}
     if not isinstance(layer, Layer):
         refuse("layer", "a layer of sepconv", layer, TypeError)
     known = type(layer) in _CLASSES.values()
@@ -63,7 +71,7 @@ def serialize(layer: Layer) -> dict[str, Any]:
     return config
 
 
-def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Layer:
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Layer | Input:
     """A layer from what `serialize`, Keras 3 or tf_keras wrote. Nothing is imported or executed.
 
     Parameters
@@ -78,7 +86,7 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     ValueError
         If the class, or anything in its configuration, isn't known.
     TypeError
-        If `config` isn't a dictionary.
+        If `config` isn't a dictionary, or what `custom_objects` has for its class isn't a layer's class.
 
     Examples
     --------
@@ -88,16 +96,24 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     if not isinstance(config, Mapping) or not isinstance(config.get("config"), Mapping):
         refuse("config", "a dictionary with 'class_name' and 'config'", config, TypeError)
     name, registered = config.get("class_name"), config.get("registered_name")
-    custom = dict(custom_objects or {})
+    custom = objects_by_name(custom_objects)
     layer_class: Any = custom.get(str(registered)) or custom.get(str(name))
     if layer_class is None and registered in (None, name) and config.get("module") in (None, "keras.layers", "sepconv.layers"):
-        layer_class = {**_CLASSES, **_ALIASES}.get(str(name))
+        layer_class = Input if name == "InputLayer" else {**_CLASSES, **_ALIASES}.get(str(name))
     if layer_class is None:
         raise ValueError(
             f"The `config` argument must be of a known layer: {', '.join(_CLASSES)}; "
             f"pass another as custom_objects={{{(registered or name)!r}: its class}}. "
             f"Received: class_name={name!r}, module={config.get('module')!r}, registered_name={registered!r}"
         )
-    layer: Layer = layer_class.from_config(config["config"], custom_objects=custom_objects)
-    layer.build_from_config(config.get("build_config"))
+    if layer_class is Input:
+        return Input.from_config(config["config"])
+    if not isinstance(layer_class, type) or not issubclass(layer_class, Layer):
+        refuse("custom_objects", f"a dictionary that has a class of layers for {registered or name!r}", layer_class, TypeError)
+    if "custom_objects" in inspect.signature(layer_class.from_config).parameters:
+        layer = layer_class.from_config(config["config"], custom_objects=custom)
+    else:  # as Keras declares the method
+        layer = layer_class.from_config(_config.resolved(layer_class, config["config"], custom))
+    with within("build_config"):
+        layer.build_from_config(config.get("build_config"))
     return layer

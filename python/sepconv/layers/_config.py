@@ -6,9 +6,11 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from .. import _dtypes, activations, constraints, initializers, regularizers
-from .._arguments import data_format, refuse
-from .._registry import Configured
+from .._arguments import data_format, refuse, within
+from .._registry import Configured, objects_by_name
 
 _REGISTRIES: dict[str, Any] = {
     "activation": activations,
@@ -35,10 +37,11 @@ def registry_of(key: str) -> Any:
 
 def resolve(key: str, value: Any) -> Any:
     """The object that `value` stands for; a refusal names the argument `key`."""
-    try:
-        return registry_of(key).get(value)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"The `{key}` argument: {error}") from error
+    with within(key):
+        found = registry_of(key).get(value)
+        if registry_of(key) is activations:
+            activations.core_form(found)  # which refuses wrong parameters
+    return constraints.named(found, key) if registry_of(key) is constraints else found
 
 
 def to_config(layer: Any) -> dict[str, Any]:
@@ -61,52 +64,79 @@ def from_config(cls: Any, config: Mapping[str, Any], custom_objects: Mapping[str
     ValueError
         If it has a key that `cls` doesn't know, a tf_keras key whose value isn't the default, or an object that isn't known.
     """
-    if not isinstance(config, Mapping):
-        refuse("config", "a dictionary", config, TypeError)
-    arguments = dict(config)
+    arguments = resolved(cls, config, custom_objects)
+    own = inspect.signature(cls.__init__).parameters
     for key, default in _LEGACY.items():
-        if key in arguments and "kernel_size" in cls.config_keys and not _is_default(key, arguments.pop(key), default):
+        unused = key in arguments and key not in own and "kernel_size" in cls.config_keys
+        if unused and not _is_default(key, arguments.pop(key), default):
             raise ValueError(
                 f"The `config` of a {cls.__name__} must have {key}={default!r} or lack it. Received: {key}={config[key]!r}"
             )
     unknown = [key for key in arguments if key not in _COMMON and key not in cls.config_keys]
-    if unknown:
+    # A subclass with a constructor of its own gets what its `get_config` wrote, as in Keras; Python refuses the rest by name.
+    if unknown and cls.__init__.__module__.split(".")[0] == __name__.split(".")[0]:
         known = ", ".join((*_COMMON, *cls.config_keys))
         raise ValueError(
             f"The `config` of a {cls.__name__} must have no other keys than {known}. Received: {', '.join(map(str, unknown))}"
         )
-    for key, value in arguments.items():
-        registry = registry_of(key)
+    return arguments
+
+
+def resolved(cls: Any, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> dict[str, Any]:
+    """`config` with the objects that its names and dictionaries stand for, where the keys are arguments of this package's layers."""
+    if not isinstance(config, Mapping):
+        refuse("config", "a dictionary", config, TypeError)
+    custom = objects_by_name(custom_objects)
+    arguments = dict(config)
+    for key in (*_COMMON, *cls.config_keys):
+        registry, value = registry_of(key), arguments.get(key)
         if registry is not None and isinstance(value, (str, Mapping)):
-            arguments[key] = registry.deserialize(value, custom_objects)
+            with within(key):
+                arguments[key] = registry.deserialize(value, custom)
     return arguments
 
 
 def _is_default(key: str, value: Any, default: Any) -> bool:
     if isinstance(value, Mapping) and registry_of(key) is not None:
         return bool(value.get("class_name") in ("GlorotUniform", "glorot_uniform")) and default is not None
-    return bool(value == default)
+    return bool(np.array_equal(value, default))
 
 
 def call_text(layer: Any) -> str:
     """The call that makes `layer`, defaults left out, with the shape it was built for."""
     given = []
-    for key, parameter in inspect.signature(type(layer).__init__).parameters.items():
+    for key, parameter in _parameters(type(layer)).items():
         if key == "name":
             value: Any = None if layer.auto_named else layer.name
         elif key == "dtype":
             value = None if layer.dtype_policy.name == "float32" else layer.dtype_policy.name
         elif key == "batch_input_shape":
             value = layer.get_build_config()["input_shape"] if layer.built and layer.weights else None
-        elif key in ("self", "input_shape", "batch_size", "weights"):
+        elif key in ("input_shape", "batch_size", "weights"):
             continue
         else:
             value = getattr(layer, key)
-        if parameter.default is parameter.empty:
+        if parameter.default is parameter.empty and parameter.kind is not parameter.KEYWORD_ONLY:
             given.append(_value_text(key, value))
-        elif not _same(key, value, parameter.default):
+        elif parameter.default is parameter.empty or not _same(key, value, parameter.default):
             given.append(f"{key}={_value_text(key, value)}")
     return f"{type(layer).__name__}({', '.join(given)})"
+
+
+def _parameters(cls: Any) -> dict[str, inspect.Parameter]:
+    """The parameters of a constructor, and of those to which a subclass hands on its ``*args`` and ``**kwargs``."""
+    found: dict[str, inspect.Parameter] = {}
+    by_place = True
+    for owner in (c for c in cls.__mro__ if "__init__" in c.__dict__):
+        _, *parameters = inspect.signature(owner.__init__).parameters.values()
+        kinds = {p.kind for p in parameters}
+        for p in parameters:
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
+                found.setdefault(p.name, p if by_place else p.replace(kind=p.KEYWORD_ONLY))
+        by_place = not found and inspect.Parameter.VAR_POSITIONAL in kinds
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
+            break
+    return found
 
 
 def _same(key: str, value: Any, default: Any) -> bool:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import _arguments, _dtypes, _runtime, activations, initializers
+from .. import _arguments, _dtypes, _geometry, _runtime, activations, initializers
 from .._arguments import Shape, shape
+from .._intake import as_array
 from .._plans import Convolution, Spec, Weights
 from ..variables import Store, Variable
 from . import _config
@@ -51,7 +52,7 @@ class Weight:
             raise AttributeError(f"Layer {layer.name!r} has no `{self._name}`, since it was made with use_bias=False.")
         # `layer.kernel -= d` has assigned in place, and then sets the variable to itself.
         if value is not variable:
-            variable.assign(value)
+            variable._assign(value, self._name)
 
 
 class BaseConv(Layer):
@@ -171,20 +172,23 @@ class BaseConv(Layer):
     def _weight_shapes(self, channels: int) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Name of each weight, in order -> (prefix of its arguments, shape)."""
 
+    def _role(self, weight: str) -> str:
+        return self._weight_shapes(1)[weight][0]
+
     def _make_variables(self, input_shape: Shape, store: Store) -> tuple[Variable, ...]:
         channels = input_shape[self._convolution.spec.channel_axis]
         table = self._weight_shapes(channels)  # type: ignore[arg-type]
+        for name, (_, weight_shape) in table.items():
+            self._check_size(name, weight_shape, channels)
         return tuple(self._variable(name, *entry, store) for name, entry in table.items())
 
     def _variable(self, name: str, role: str, weight_shape: tuple[int, ...], store: Store) -> Variable:
         dtype = _dtypes.as_numpy_dtype(self.variable_dtype)
-        if math.prod(weight_shape) * dtype.itemsize > _arguments._LARGEST:
-            raise ValueError(
-                f"`{name}` of layer {self.name!r} would have more bytes than can be addressed. Received: shape={weight_shape}"
-            )
         # Keras's rule: None means glorot_uniform, for a bias too.
         initializer = getattr(self, f"{role}_initializer") or initializers.get("glorot_uniform")
-        value = np.asarray(initializer(weight_shape, self.variable_dtype))
+        with _arguments.within(f"{role}_initializer"):
+            value = initializer(weight_shape, self.variable_dtype)
+        value = as_array(value, f"{role}_initializer")
         if value.shape != weight_shape:
             raise ValueError(
                 f"The `{role}_initializer` argument must return an array of the shape that it is asked for, {weight_shape}. "
@@ -198,6 +202,18 @@ class BaseConv(Layer):
             regularizer=getattr(self, f"{role}_regularizer"),
             constraint=getattr(self, f"{role}_constraint"),
             store=store,
+        )
+
+    def _check_size(self, name: str, weight_shape: tuple[int, ...], channels: int | None) -> None:
+        """Refuse a weight that can't be addressed, with the name of the argument that makes it so large."""
+        if math.prod(weight_shape) * 8 <= _arguments.LARGEST:  # initializers draw in float64
+            return
+        spec = self._convolution.spec
+        sizes = {"filters": spec.filters, "depth_multiplier": spec.multiplier, "kernel_size": max(spec.kernel)}
+        cause = _geometry.largest(**sizes, input_shape=channels or 0)
+        raise ValueError(
+            f"The `{cause}` argument must be smaller: `{name}` of layer {self.name!r} would have more bytes than can be addressed. "
+            f"Received: {cause}={sizes.get(cause, channels)}, for a weight of shape {weight_shape}"
         )
 
     # Calls.
@@ -215,7 +231,8 @@ class BaseConv(Layer):
             that dtype are read where they are, whatever their strides; copied are other dtypes and byte orders, unaligned data, and
             what isn't an array.
         out : ndarray or None
-            Where to write the output: exact shape and dtype, writeable, contiguous along its last axis, apart from `inputs`.
+            Where to write the output: exact shape and dtype, writeable, contiguous along its channels or its rows, apart from
+            `inputs`.
         training : bool or None
             Ignored; convolutions do the same in training.
         num_threads : int or None
@@ -243,7 +260,7 @@ class BaseConv(Layer):
         else:
             array = inputs
         output = convolution.run(prepared, array, out, self._store.state)
-        if self.activity_regularizer is not None:
+        if self._activity_regularizer is not None:
             self._note_activity(output)
         return output
 

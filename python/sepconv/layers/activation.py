@@ -111,6 +111,6 @@ class Activation(Layer):
             if out is not None:
                 out[...] = work
                 output = out
-        if self.activity_regularizer is not None:
+        if self._activity_regularizer is not None:
             self._note_activity(output)
         return output

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import _dtypes
-from .._arguments import Shape, batch_shape, boolean, layer_name, refuse, shape
-from ..variables import Store, Variable, assign_all, is_real
+from .._arguments import Shape, batch_shape, boolean, layer_name, refuse, shape, within
+from .._dtypes import is_real
+from .._intake import as_array
+from ..variables import Store, Variable, assign_all
 from . import _config
 from ._names import auto_name
 
@@ -43,7 +45,6 @@ class Layer(ABC):
 
     dtype_policy: Any
     autocast: bool
-    activity_regularizer: Callable[[np.ndarray], float] | None
 
     def __init__(
         self,
@@ -60,8 +61,7 @@ class Layer(ABC):
         self.dtype_policy = _dtypes.get(dtype)
         self._compute = _dtypes.as_numpy_dtype(self.dtype_policy.compute_dtype)
         self.autocast = boolean(autocast, "autocast")
-        self.activity_regularizer = _config.resolve("activity_regularizer", activity_regularizer)
-        self._activity_loss: float | None = None
+        self.activity_regularizer = activity_regularizer
         self._initial_weights = weights
         self._variables: tuple[Variable, ...] = ()
         self._store = Store()
@@ -138,6 +138,8 @@ class Layer(ABC):
 
     def build_from_config(self, config: Mapping[str, Any] | None) -> None:
         """Build for what `get_build_config` of another layer returned."""
+        if not isinstance(config, (Mapping, type(None))):
+            refuse("config", "a dictionary with 'input_shape', or None", config, TypeError)
         if config and config.get("input_shape") is not None:
             self.build(config["input_shape"])
 
@@ -225,15 +227,12 @@ class Layer(ABC):
             raise ValueError(
                 f"The `weights` argument must be a list of {len(variables)} arrays for layer {self.name!r}. Received: {len(weights)} arrays"
             )
-        arrays = [np.asarray(value) for value in weights]
-        for variable, array in zip(variables, arrays, strict=True):
+        arrays = [as_array(value, f"weights[{index}]") for index, value in enumerate(weights)]
+        for index, (variable, array) in enumerate(zip(variables, arrays, strict=True)):
             if array.shape != variable.shape:
                 raise ValueError(
-                    f"The `weights` argument must have shape {variable.shape} for {variable.path}. Received: shape={array.shape}"
-                )
-            if not is_real(array.dtype):
-                raise TypeError(
-                    f"The `weights` argument must be made of real numbers for {variable.path}. Received: dtype={array.dtype}"
+                    f"The `weights[{index}]` argument must have shape {variable.shape} for {variable.path}. "
+                    f"Received: shape={array.shape}"
                 )
         assign_all(variables, arrays)
 
@@ -252,14 +251,37 @@ class Layer(ABC):
     # Losses.
 
     @property
+    def activity_regularizer(self) -> Any:
+        """The function of the output that gives a loss, or None; may be set."""
+        return self._activity_regularizer
+
+    @activity_regularizer.setter
+    def activity_regularizer(self, value: Any) -> None:
+        self._activity_regularizer: Callable[[np.ndarray], float] | None = _config.resolve("activity_regularizer", value)
+        self._activity_loss: float | None = None
+
+    @property
     def losses(self) -> list[float]:
         """The activity loss of the last call, divided by its batch size, then the losses of the trainable weights."""
-        activity = [] if self._activity_loss is None else [self._activity_loss]
-        return activity + [_scalar(v.regularizer, v.numpy(), v.name) for v in self.trainable_weights if v.regularizer is not None]
+        return self._activity_losses() + self._weight_losses()
+
+    def _activity_losses(self) -> list[float]:
+        return [] if self._activity_loss is None else [self._activity_loss]
+
+    def _weight_losses(self) -> list[float]:
+        return [
+            _scalar(v.regularizer, v.numpy(), f"{self._role(v.name)}_regularizer")
+            for v in self.trainable_weights
+            if v.regularizer is not None
+        ]
+
+    def _role(self, weight: str) -> str:
+        """The prefix of the arguments that are for `weight`."""
+        return weight
 
     def _note_activity(self, output: np.ndarray) -> None:
         batch = len(output) if output.ndim else 1
-        loss = _scalar(self.activity_regularizer, output, "activity")
+        loss = _scalar(self.activity_regularizer, output, "activity_regularizer")
         self._activity_loss = loss / batch if batch else 0.0
 
     # Configuration and copies.
@@ -286,7 +308,10 @@ class Layer(ABC):
         return cls(**_config.from_config(cls, config, custom_objects))
 
     def __repr__(self) -> str:
-        return _config.call_text(self)
+        try:
+            return _config.call_text(self)
+        except Exception:  # a subclass may keep its arguments as it likes, and no message may fail by the layer that it shows
+            return f"<{type(self).__name__} name={self.__dict__.get('_name')!r}>"
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_lock"}
@@ -297,7 +322,11 @@ class Layer(ABC):
 
 
 def _scalar(regularizer: Any, array: np.ndarray, name: str) -> float:
-    loss = np.asarray(regularizer(array))
+    with within(name):
+        loss = np.asarray(regularizer(array))
     if loss.shape != () or not is_real(loss.dtype):
-        raise ValueError(f"The regularizer of `{name}` must return a real scalar. Received: shape={loss.shape}, dtype={loss.dtype}")
+        raise ValueError(
+            f"The `{name}` argument must be a function that returns a real scalar. "
+            f"Received: {regularizer!r}, which returned shape={loss.shape}, dtype={loss.dtype}"
+        )
     return float(loss)

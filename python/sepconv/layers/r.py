@@ -6,8 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from .._intake import is_array
 from .base import Layer
 from .depthwise_conv import DepthwiseConv1D, DepthwiseConv2D
 from .separable_conv import SeparableConv1D, SeparableConv2D
@@ -58,9 +57,8 @@ def _compose(object: Any, layer: Layer) -> Any:
 def _is_object(value: Any) -> bool:
     from ..models import Sequential
 
-    return (
-        value is None or isinstance(value, (Sequential, np.ndarray)) or hasattr(value, "__array__") or hasattr(value, "__dlpack__")
-    )
+    # A number in the form of an array of no axes is not an input, but `filters` in the wrong place.
+    return value is None or isinstance(value, Sequential) or (is_array(value) and getattr(value, "shape", None) != ())
 
 
 def _function(name: str, layer: type[Layer], example: str, kernel_size: str) -> Callable[..., Any]:

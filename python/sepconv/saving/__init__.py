@@ -42,8 +42,9 @@ def save_weights(filepath: str | os.PathLike[str], obj: Saveable) -> None:
 
     Notes
     -----
-    In a `.npz` the entries are named like the variables (`depthwise_kernel`), in a model with the layer's name in front
-    (`stem/depthwise_kernel`); `numpy.load` reads it. A `.weights.h5` is what `keras.Model.save_weights` writes; a layer is
+    In a `.npz` the entries are named like the variables (`depthwise_kernel`), in a model with the layer's class in front, numbered
+    in the order of the layers (`layers/separable_conv2d_1/depthwise_kernel`), so that layers of other names read them too;
+    `numpy.load` reads it. A `.weights.h5` is what `keras.Model.save_weights` writes; a layer is
     written as the only layer of a model, so that `keras.Sequential([..., the_layer]).load_weights` reads it.
 
     Examples

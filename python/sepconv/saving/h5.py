@@ -6,14 +6,13 @@ another name in it is followed, and a shape is compared before its data is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from .._dtypes import as_numpy_dtype
-from ..layers._names import snake_case
 from .files import replacing
+from .layout import groups
 
 _FLOATS = ("float16", "float32", "float64")
 
@@ -31,7 +30,7 @@ def save(path: str, obj: Any) -> None:
     h5py = _h5py()
     with replacing(path) as stream, h5py.File(stream, "w") as file:
         file.create_group("vars").attrs["name"] = obj.name
-        for group, layer in _groups(obj):
+        for group, layer in groups(obj):
             store = file.create_group(f"layers/{group}/vars")
             store.attrs["name"] = layer.name
             for index, variable in enumerate(layer.weights):
@@ -48,16 +47,6 @@ def load(path: str, obj: Any) -> list[np.ndarray]:
         # What h5py raises for a truncated or damaged file depends on where the damage is.
         except (OSError, RuntimeError, LookupError, TypeError, UnicodeError) as error:
             raise ValueError(f"{path!r} isn't a whole .weights.h5 file: {error}") from error
-
-
-def _groups(obj: Any) -> Iterator[tuple[str, Any]]:
-    """The group of every layer; a lone layer is written as the only layer of a model."""
-    count: dict[str, int] = {}
-    for layer in getattr(obj, "layers", [obj]):
-        name = snake_case(type(layer).__name__)
-        number = count.get(name, 0)
-        count[name] = number + 1
-        yield (f"{name}_{number}" if number else name), layer
 
 
 def _write(store: Any, name: str, array: np.ndarray) -> None:
@@ -113,16 +102,18 @@ class _File:
 
 def _load(file: _File, obj: Any) -> list[np.ndarray]:
     if hasattr(obj, "layers"):
-        wanted = [(f"layers/{group}/vars", layer) for group, layer in _groups(obj)]
+        wanted = [(f"layers/{group}/vars", layer) for group, layer in groups(obj)]
         _refuse_others(file, {where for where, _ in wanted})
     else:
-        wanted = [(_lone(file), obj)]
+        wanted = [(_lone(file, obj), obj)]
     return [array for where, layer in wanted for array in _read_layer(file, where, layer)]
 
 
-def _lone(file: _File) -> str:
+def _lone(file: _File, layer: Any) -> str:
     """Where the file keeps its one layer: at the root, as Keras writes a layer alone, or as the one layer of a model with weights."""
     places = [where for where in ("vars", *(f"layers/{name}/vars" for name in file.names("layers"))) if file.names(where)]
+    if not places and not layer.weights:
+        return "vars"
     if len(places) != 1:
         raise ValueError(f"{file.path!r} must hold the weights of one layer. Received: {places}")
     return places[0]

@@ -1,7 +1,7 @@
 """The `.npz` format: a zip of `.npy` arrays, read without pickle and without trusting a single declared size.
 
-What a file may hold is known before it is opened: the names, shapes and dtypes of the variables. So the file's own size bounds
-everything that is read from it, and an entry is compared with its variable header first.
+What a file may hold is known before it is opened: the names, shapes and dtypes of the variables. So the variables' own sizes bound
+everything that is read, however well it is compressed, and an entry is compared with its variable header first.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from .files import replacing
+from .layout import groups
 
 # What np.savez adds to the data of an entry: local and central header, two names, zip64 fields and the .npy header.
 _ENTRY_OVERHEAD = 1024
 # The end of the directory and its comment, which is at most 65535 bytes.
 _FILE_OVERHEAD = 2 * 65536
-_MAX_COMPRESSION = 100
 _MAX_HEADER = 4096
 # The one form in which NumPy writes a header; matching it takes no evaluation of what the file says.
 _HEADER = re.compile(
@@ -35,7 +35,7 @@ _DAMAGED = (
 def save(path: str, obj: Any) -> None:
     """Write the weights of `obj`; equal weights give equal bytes."""
     with replacing(path) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in _named_arrays(obj):
+        for name, _, array in _named_arrays(obj):
             # A fixed date, so that the file depends on the weights alone.
             info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             info.external_attr = 0o644 << 16
@@ -53,15 +53,23 @@ def load(path: str, obj: Any) -> list[np.ndarray]:
         except (*_DAMAGED, ValueError) as error:
             raise ValueError(f"{path!r} isn't a whole .npz file: {error}") from error
         with archive:
-            entries = _entries(path, archive, wanted)
-            return [_read(path, archive, entries[name], name, like) for name, like in wanted]
+            found = _names(archive)
+            by_name = any(old in found for _, old, _ in wanted)
+            arrays = {(old if by_name else name): like for name, old, like in wanted}
+            entries = _entries(path, archive, arrays)
+            return [_read(path, archive, entries[name], name, like) for name, like in arrays.items()]
 
 
-def _named_arrays(obj: Any) -> list[tuple[str, np.ndarray]]:
-    """The entries of a layer or a model, in the order of its `weights`."""
-    if hasattr(obj, "layers"):
-        return [(f"{layer.name}/{v.name}", v.numpy()) for layer in obj.layers for v in layer.weights]
-    return [(v.name, v.numpy()) for v in obj.weights]
+def _named_arrays(obj: Any) -> list[tuple[str, str, np.ndarray]]:
+    """The entries of a layer or a model, in the order of its `weights`: (name, name by that of the layer, array).
+
+    Files may have the second kind of names in a model, which can't be taken for the first: the name of a layer has no slash.
+    """
+    if not hasattr(obj, "layers"):
+        return [(v.name, v.name, v.numpy()) for v in obj.weights]
+    return [
+        (f"layers/{group}/{v.name}", f"{layer.name}/{v.name}", v.numpy()) for group, layer in groups(obj) for v in layer.weights
+    ]
 
 
 def _opaque(array: np.ndarray) -> np.ndarray:
@@ -73,16 +81,19 @@ def _is_bfloat16(dtype: np.dtype) -> bool:
     return str(dtype.name) == "bfloat16"
 
 
-def _check_size(path: str, size: int, wanted: list[tuple[str, np.ndarray]]) -> None:
-    limit = _FILE_OVERHEAD + sum(like.nbytes + _ENTRY_OVERHEAD + 8 * len(name) for name, like in wanted)
+def _check_size(path: str, size: int, wanted: list[tuple[str, str, np.ndarray]]) -> None:
+    limit = _FILE_OVERHEAD + sum(like.nbytes + _ENTRY_OVERHEAD + 8 * len(name + old) for name, old, like in wanted)
     if size > limit:
         raise ValueError(f"{path!r} is larger than its weights can be: at most {limit} bytes. Received: {size} bytes")
 
 
-def _entries(path: str, archive: zipfile.ZipFile, wanted: list[tuple[str, np.ndarray]]) -> dict[str, zipfile.ZipInfo]:
+def _names(archive: zipfile.ZipFile) -> list[str]:
+    return [info.filename.removesuffix(".npy") for info in archive.infolist()]
+
+
+def _entries(path: str, archive: zipfile.ZipFile, wanted: dict[str, np.ndarray]) -> dict[str, zipfile.ZipInfo]:
     """The directory of the file, which must list every variable once and nothing else."""
-    found = [info.filename[:-4] if info.filename.endswith(".npy") else info.filename for info in archive.infolist()]
-    expected = {name for name, _ in wanted}
+    found, expected = _names(archive), set(wanted)
     for name in found:
         if name not in expected:
             raise ValueError(f"{path!r} has the entry {name!r}, which isn't a weight here. Expected: {sorted(expected)}")
@@ -100,12 +111,14 @@ def _read(path: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str,
         raise ValueError(
             f"{where} declares {info.file_size} bytes; its weight of shape {like.shape} and dtype {like.dtype} has {like.nbytes}."
         )
-    if info.file_size > _MAX_COMPRESSION * max(info.compress_size, 1):
-        raise ValueError(f"{where} is compressed more than {_MAX_COMPRESSION}:1, as only a zip bomb is.")
+    # Of the others zipfile decompresses whole blocks at once.
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{where} must be stored or deflated. Received: compression method {info.compress_type}")
     try:
         with archive.open(info) as stream:
             order = _check_header(where, stream, like)
-            # One byte more than expected: reading to the end also makes zipfile compare the checksum.
+            # One byte more than expected, and no more, however much the entry would give: a zip bomb can't grow past its weight.
+            # Reading to the end also makes zipfile compare the checksum.
             data = stream.read(like.nbytes + 1)
     except _DAMAGED as error:
         raise ValueError(f"{where} is damaged: {error}") from error
