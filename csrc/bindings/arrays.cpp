@@ -59,7 +59,6 @@ void activate(py::array array, const std::string& kind, const py::tuple& params)
   sepconv::check(sepconv_activate(&activation, dtype, data, count));
 }
 
-// An array over pooled memory, which its base gives back.
 py::array empty(const py::tuple& shape, const py::dtype& dtype) {
   std::vector<py::ssize_t> sizes;
   std::size_t bytes = static_cast<std::size_t>(dtype.itemsize());
@@ -68,12 +67,7 @@ py::array empty(const py::tuple& shape, const py::dtype& dtype) {
     if (sizes.back() < 0 || __builtin_mul_overflow(bytes, static_cast<std::size_t>(sizes.back()), &bytes))
       throw py::value_error("`shape` is too large for 64-bit size arithmetic");
   }
-  if (bytes < (512u << 10)) return py::array(dtype, sizes);
-  sepconv::buffer buffer(bytes);
-  void* data = buffer.get();
-  py::capsule base(data, sepconv_free);
-  buffer.release();
-  return py::array(dtype, sizes, data, base);
+  return new_array(sizes, dtype);
 }
 
 }  // namespace
@@ -113,6 +107,24 @@ sepconv_activation activation_of(const std::string& kind, const py::tuple& param
   }
   throw py::value_error("`activation` is not one of the core's, or has too many parameters. Received: " + kind + ", " +
                         std::to_string(given) + " parameters");
+}
+
+py::array new_array(const std::vector<py::ssize_t>& shape, const py::dtype& dtype) {
+  std::size_t bytes = static_cast<std::size_t>(dtype.itemsize());
+  for (const py::ssize_t size : shape) bytes *= static_cast<std::size_t>(size);
+  if (bytes < (512u << 10)) {  // NumPy's own memory; py::array would work out the strides first
+    const auto& numpy = py::detail::npy_api::get();
+    py::object array = py::reinterpret_steal<py::object>(
+        numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, py::dtype(dtype).release().ptr(), static_cast<int>(shape.size()),
+                                    const_cast<py::ssize_t*>(shape.data()), nullptr, nullptr, 0, nullptr));
+    if (!array) throw py::error_already_set();
+    return py::reinterpret_steal<py::array>(array.release());
+  }
+  sepconv::buffer buffer(bytes);
+  void* data = buffer.get();
+  py::capsule base(data, sepconv_free);
+  buffer.release();
+  return py::array(dtype, shape, data, base);
 }
 
 void register_arrays(py::module_& m) {

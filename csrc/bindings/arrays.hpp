@@ -4,6 +4,7 @@
 #include <pybind11/numpy.h>
 
 #include <string>
+#include <vector>
 
 #include "sepconv/sepconv.hpp"
 
@@ -16,6 +17,9 @@ sepconv_dtype dtype_of(const std::string& name);
 sepconv_dtype dtype_of(const pybind11::array& array);
 
 std::size_t item_size(sepconv_dtype dtype);
+
+// An uninitialised C-contiguous array; large ones lie in pooled memory, which their base gives back.
+pybind11::array new_array(const std::vector<pybind11::ssize_t>& shape, const pybind11::dtype& dtype);
 
 // The name of an activation and its parameters; missing parameters are Keras's defaults.
 sepconv_activation activation_of(const std::string& kind, const pybind11::tuple& params);

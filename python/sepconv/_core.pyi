@@ -17,6 +17,20 @@ def fma_peak(num_threads: int) -> float: ...
 
 class Pack: ...
 
+class Recall:
+    def __init__(self) -> None: ...
+    def __call__(self, input: Any, out: Any, num_threads: int, state: Any) -> np.ndarray | None: ...
+    def keep(
+        self,
+        input: np.ndarray,
+        out: np.ndarray | None,
+        num_threads: int,
+        state: Any,
+        plan: Plan,
+        pack: Pack,
+        output: np.ndarray,
+    ) -> None: ...
+
 class Plan:
     def __init__(
         self,

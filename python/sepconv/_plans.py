@@ -173,26 +173,12 @@ class Convolution:
         self._prepared: dict[Any, Prepared] = {}
         self._packs: dict[int, tuple[Any, Any]] = {}
         self._lock = threading.Lock()
+        # The short way: recall(inputs, out, num_threads, state) is the result of a call like one of the last, or None.
+        self.recall = _core.Recall()
 
     def output_shape(self, shape: Shape) -> Shape:
         """The shape of what `run` returns; None stays None."""
         return finished_shape(self._finish, self.spec.output_shape(shape))
-
-    def find(self, inputs: Any, out: Any, num_threads: int) -> Prepared | None:
-        """The short way: what was prepared for arrays like `inputs` and `out`, if they can be used as they are; else None."""
-        if type(inputs) is not np.ndarray:
-            return None
-        form = None
-        if out is not None:
-            if type(out) is not np.ndarray or self._finish is not None:
-                return None
-            form = (out.shape, out.strides, out.dtype)
-        found = self._prepared.get((inputs.shape, inputs.strides, inputs.dtype, form, num_threads))
-        if found is None or not inputs.flags.aligned:
-            return None
-        if out is not None and not (out.flags.writeable and out.flags.aligned and not np.may_share_memory(inputs, out)):
-            return None  # the long way tells what is wrong
-        return found
 
     def intake(self, inputs: Any) -> np.ndarray:
         """`inputs` as an array that the core can read."""
@@ -230,8 +216,12 @@ class Convolution:
         plan = self.spec.plan(shape, _contiguous_strides(shape), _contiguous_strides(output), num_threads)
         return {"input_shape": shape, "output_shape": output, **plan.describe()}
 
-    def run(self, prepared: Prepared, array: np.ndarray, out: np.ndarray | None, state: Any) -> np.ndarray:
-        """Compute into `out`, or into a new array. `state.arrays` are the weights; their pack is kept as long as the same `state` comes."""
+    def run(self, inputs: Any, array: np.ndarray, out: np.ndarray | None, num_threads: int, state: Any) -> np.ndarray:
+        """Compute into `out`, or into a new array, from `array`, which `intake` gave for `inputs`.
+
+        `state.arrays` are the weights; their pack is kept as long as the same `state` comes.
+        """
+        prepared = self.prepare(array, out, num_threads, inputs)
         output = out if out is not None and self._finish is None else prepared.new(prepared.shape, prepared.dtype)
         plan = prepared.plan
         if plan is not None:
@@ -240,7 +230,14 @@ class Convolution:
             if packed is None or packed[0] is not state:
                 packed = self._packs[key] = (state, plan.pack(*self._arrange(state.arrays)))
             plan.run(packed[1], array, output)
+            if self._finish is None:
+                self.recall.keep(array, out, num_threads, state, plan, packed[1], output)
         return output if self._finish is None else finish(self._finish, output, out)
+
+    def forget(self) -> None:
+        """Let go of the packs; the plans stay."""
+        self._packs.clear()
+        self.recall = _core.Recall()
 
 
 def allocator(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[..., np.ndarray]:

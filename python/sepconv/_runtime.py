@@ -48,9 +48,11 @@ def options(*, num_threads: int | None = None) -> Iterator[None]:
 
 def threads(num_threads: int | None = None) -> int:
     """Threads of a call: its keyword, then the context, then the environment."""
-    if num_threads is not None:
-        return min(integer(num_threads, "num_threads"), _MOST)
-    return _num_threads.get() or _core.default_threads()
+    if num_threads is None:
+        return _num_threads.get() or _core.default_threads()
+    if type(num_threads) is int and 0 < num_threads <= _MOST:  # half a microsecond less
+        return num_threads
+    return min(integer(num_threads, "num_threads"), _MOST)
 
 
 def show_config(mode: str | None = None) -> dict[str, Any] | None:

@@ -266,14 +266,14 @@ def _convolve(
     except TypeError:  # a list or a dict among them
         key = kept = None
     if kept is not None:
-        prepared = kept.convolution.find(inputs, out, threads)
-        return _run(kept, inputs, out, threads) if prepared is None else kept.convolution.run(prepared, inputs, out, kept.state)
+        output: np.ndarray | None = kept.convolution.recall(inputs, out, threads, kept.state)
+        return _run(kept, inputs, out, threads) if output is None else output
     kept = _make(check(weights, *options), _intake.as_array(inputs), activation, weights, key is not None)
     if key is None:
         try:
             return _run(kept, inputs, out, threads)
         finally:
-            kept.convolution._packs.clear()  # the next call packs its own
+            kept.convolution.forget()  # the next call packs its own
     with _lock:
         while len(_kept) >= _MOST:
             del _kept[next(iter(_kept))]
@@ -321,7 +321,7 @@ def _run(kept: _Kept, inputs: Any, out: Any, threads: int) -> np.ndarray:
     if array.shape[spec.channel_axis] != kept.channels:
         refuse_shape("inputs", f"of {kept.channels} channels on axis {spec.channel_axis}, as the kernel is", array.shape)
     array = convolution.intake(array)
-    return convolution.run(convolution.prepare(array, out, threads, inputs), array, out, kept.state)
+    return convolution.run(inputs, array, out, threads, kept.state)
 
 
 def _kernel(value: Any, name: str) -> np.ndarray:

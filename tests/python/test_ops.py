@@ -8,7 +8,7 @@ import reference
 
 import sepconv
 from sepconv import ops
-from sepconv._plans import Convolution
+from sepconv._plans import Spec
 
 RNG = np.random.default_rng(7)
 
@@ -244,15 +244,13 @@ def test_a_wrong_shape_is_reported_as_a_shape():
 def packs(monkeypatch):
     """A list that grows by one at every packing."""
     calls = []
-    arrange = Convolution.run
+    weights = Spec.weights
 
-    def run(self, prepared, array, out, state):
-        before = [packed for packed in self._packs.values() if packed[0] is state]
-        result = arrange(self, prepared, array, out, state)
-        calls.extend(packed for packed in self._packs.values() if packed[0] is state and not before)
-        return result
+    def counted(self, *arrays):
+        calls.append(arrays)
+        return weights(self, *arrays)
 
-    monkeypatch.setattr(Convolution, "run", run)
+    monkeypatch.setattr(Spec, "weights", counted)
     return calls
 
 

@@ -1,3 +1,5 @@
+import weakref
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,7 @@ class State:
 
 def call(convolution, x, state, threads=1):
     array = convolution.intake(x)
-    return convolution.run(convolution.prepare(array, None, threads), array, None, state)
+    return convolution.run(array, array, None, threads, state)
 
 
 def test_weights_get_two_axes_one_dtype_and_order():
@@ -45,41 +47,72 @@ def test_output_shape_counts_channels():
 def test_the_same_shape_finds_its_plan_and_the_last_sixteen_stay():
     convolution = Convolution(spec())
     first = np.zeros((1, 8, 8, 1), np.float32)
-    assert convolution.find(first, None, 1) is None
     prepared = convolution.prepare(first, None, 1)
-    assert convolution.find(first, None, 1) is prepared is convolution.prepare(first, None, 1)
-    for other in (first.astype(np.float64), first[:, :7], first[:, ::-1], first.tolist(), first.astype(">f4")):
-        assert convolution.find(other, None, 1) is None
-    assert convolution.find(first, None, 2) is None
+    assert convolution.prepare(first, None, 1) is prepared is not convolution.prepare(first, None, 2)
     for n in range(2, 18):
         convolution.prepare(np.zeros((n, 8, 8, 1), np.float32), None, 1)
-    assert convolution.find(first, None, 1) is None
-    assert convolution.find(np.zeros((2, 8, 8, 1), np.float32), None, 1) is not None
+    assert convolution.prepare(first, None, 1) is not prepared
     assert len(convolution._prepared) == 16
 
 
-def test_an_unaligned_array_does_not_take_the_short_way():
-    convolution = Convolution(spec())
-    x = np.zeros((1, 4, 4, 1), np.float32)
-    convolution.prepare(x, None, 1)
-    shifted = np.zeros(x.nbytes + 1, np.uint8)[1:].view(np.float32).reshape(x.shape)
-    assert shifted.strides == x.strides and convolution.find(shifted, None, 1) is None
+ONES = State(np.ones((3, 3, 1, 1), np.float32))
 
 
-def test_an_output_that_was_checked_before_takes_the_short_way_unless_it_became_unfit():
+def test_a_call_like_the_last_is_recalled():
     convolution = Convolution(spec())
-    x, out = np.zeros((1, 4, 4, 1), np.float32), np.zeros((1, 2, 2, 1), np.float32)
-    assert convolution.find(x, out, 1) is None
-    prepared = convolution.prepare(x, out, 1)
-    assert convolution.find(x, out, 1) is prepared and convolution.find(x, np.ones_like(out), 1) is prepared
-    memory = np.zeros(20, np.float32)
+    first = np.arange(64, dtype=np.float32).reshape(1, 8, 8, 1)
+    assert convolution.recall(first, None, 1, ONES) is None
+    expected = call(convolution, first, ONES)
+    again = convolution.recall(first, None, 1, ONES)
+    assert np.array_equal(again, expected) and again is not expected and again.flags.c_contiguous and again.flags.owndata
+    assert np.array_equal(convolution.recall(first + 1, None, 1, ONES), expected + 9)
+    for other in (first.astype(np.float64), first[:, :7], first[:, ::-1], first[0], first.tolist(), first.astype(">f4"), None):
+        assert convolution.recall(other, None, 1, ONES) is None
+    assert convolution.recall(first, None, 2, ONES) is None
+    assert convolution.recall(first, None, 1, State(ONES.arrays[0])) is None
+    shifted = np.zeros(first.nbytes + 1, np.uint8)[1:].view(np.float32).reshape(first.shape)
+    assert shifted.strides == first.strides and convolution.recall(shifted, None, 1, ONES) is None
+
+
+def test_the_last_four_calls_are_recalled_and_none_with_old_weights():
+    convolution = Convolution(spec())
+    arrays = [np.ones((n, 4, 4, 1), np.float32) for n in range(1, 6)]
+    for x in (*arrays, arrays[-1]):
+        call(convolution, x, ONES)
+    assert [convolution.recall(x, None, 1, ONES) is None for x in arrays] == [True, False, False, False, False]
+    other = State(np.full((3, 3, 1, 1), 2, np.float32))
+    assert call(convolution, arrays[0], other).max() == 18
+    assert all(convolution.recall(x, None, 1, ONES) is None for x in arrays)
+    kept = weakref.ref(other.arrays[0])
+    call(convolution, arrays[0], ONES)
+    del other
+    assert kept() is None
+
+
+def test_a_large_output_is_recalled_in_pooled_memory():
+    convolution = Convolution(spec())
+    x = np.ones((1, 400, 400, 1), np.float32)
+    expected = call(convolution, x, ONES)
+    again = convolution.recall(x, None, 1, ONES)
+    assert np.array_equal(again, expected) and not again.flags.owndata and not np.may_share_memory(again, expected)
+
+
+def test_an_output_that_was_checked_before_is_recalled_unless_it_became_unfit():
+    convolution = Convolution(spec())
+    x, out = np.ones((1, 4, 4, 1), np.float32), np.zeros((1, 2, 2, 1), np.float32)
+    assert convolution.recall(x, out, 1, ONES) is None
+    assert convolution.run(x, x, out, 1, ONES) is out
+    out[:] = 0
+    assert convolution.recall(x, out, 1, ONES) is out and (out == 9).all()
+    assert convolution.recall(x, None, 1, ONES) is None
+    memory = np.ones(24, np.float32)
     inside = memory[:16].reshape(1, 4, 4, 1)
-    assert convolution.find(inside, memory[16:].reshape(1, 2, 2, 1), 1) is prepared
-    assert convolution.find(inside, memory[15:19].reshape(1, 2, 2, 1), 1) is None
+    assert convolution.recall(inside, memory[18:22].reshape(1, 2, 2, 1), 1, ONES) is not None
+    assert convolution.recall(inside, memory[15:19].reshape(1, 2, 2, 1), 1, ONES) is None
     for wrong in (out.astype(np.float64), out[:, ::-1], out[..., 0], out.tolist()):
-        assert convolution.find(x, wrong, 1) is None
+        assert convolution.recall(x, wrong, 1, ONES) is None
     out.flags.writeable = False
-    assert convolution.find(x, out, 1) is None
+    assert convolution.recall(x, out, 1, ONES) is None
 
 
 def test_a_new_state_makes_a_new_pack():
@@ -106,6 +139,7 @@ def test_packs_are_shared_by_plans_of_one_key(monkeypatch):
             output[...] = 0
 
     monkeypatch.setattr(_plans._core, "Plan", Plan)
+    monkeypatch.setattr(_plans._core, "Recall", type("Recall", (), {"keep": lambda *call: None}))
     convolution, state = Convolution(spec()), State(np.zeros((3, 3, 1, 1), np.float32))
     for n in range(1, 5):
         call(convolution, np.zeros((n, 4, 4, 1), np.float32), state)

@@ -252,20 +252,19 @@ class BaseConv(Layer):
         """
         convolution = self._convolution
         threads = _runtime.threads(num_threads)
-        prepared = convolution.find(inputs, out, threads)
-        if prepared is None:
+        output: np.ndarray | None = convolution.recall(inputs, out, threads, self._store.state)
+        if output is None:
             array = convolution.intake(inputs)
             self._accept(array.shape)
-            prepared = convolution.prepare(array, out, threads, inputs)
-        else:
-            array = inputs
-        output = convolution.run(prepared, array, out, self._store.state)
+            output = convolution.run(inputs, array, out, threads, self._store.state)
         if self._activity_regularizer is not None:
             self._note_activity(output)
         return output
 
     def explain(self, input_shape: Sequence[int], num_threads: int | None = None) -> Explanation:
         """How a call with a contiguous input of `input_shape` runs: kernel, tile, lane role, threads, FLOPs, bytes, workspace.
+
+        `kernel` is the multiply's micro-tile, (rows, columns); a depthwise layer multiplies nothing and has none.
 
         Returns
         -------
