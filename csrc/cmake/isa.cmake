@@ -15,9 +15,10 @@ else()
   set(SEPCONV_ISAS scalar)
 endif()
 
-# Kernels are never built with sanitizers: unrolled as they are, GCC 12 takes many minutes for one file. Their own tests put guard pages
-# around every buffer instead.
-#
+# Unrolled as they are, GCC 12 takes minutes to instrument a file of vector kernels: sanitizers see the scalar ones, which come from the
+# same templates, unless SEPCONV_SANITIZE_KERNELS asks for all. Tests put guard pages around every buffer of all of them.
+option(SEPCONV_SANITIZE_KERNELS "With SEPCONV_SANITIZE: build the vector kernels with sanitizers, too" OFF)
+
 # Adds the kernels of every instruction set to `target`, and SEPCONV_HAVE_<NAME> to its definitions.
 function(sepconv_add_kernels target)
   file(GLOB kernels CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/csrc/src/kernels/*.cpp)
@@ -25,7 +26,12 @@ function(sepconv_add_kernels target)
     add_library(sepconv_${isa} OBJECT ${kernels})
     target_include_directories(sepconv_${isa} PRIVATE csrc/src csrc/include)
     target_compile_definitions(sepconv_${isa} PRIVATE SEPCONV_ISA=${isa})
-    target_compile_options(sepconv_${isa} PRIVATE ${SEPCONV_CXX_FLAGS} -O3 ${SEPCONV_ISA_${isa}})
+    if(SEPCONV_SANITIZE AND (SEPCONV_SANITIZE_KERNELS OR isa STREQUAL scalar))
+      set(how -O1 ${SEPCONV_SANITIZE_FLAGS})
+    else()
+      set(how -O3)
+    endif()
+    target_compile_options(sepconv_${isa} PRIVATE ${SEPCONV_CXX_FLAGS} ${how} ${SEPCONV_ISA_${isa}})
     set_target_properties(sepconv_${isa} PROPERTIES POSITION_INDEPENDENT_CODE ON)
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:sepconv_${isa}>)
     string(TOUPPER ${isa} upper)

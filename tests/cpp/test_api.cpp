@@ -121,6 +121,17 @@ TEST(api, plan_info) {
   EXPECT_STREQ(info.split, "pixels");
   EXPECT_GE(info.tile_pixels * info.tile_count, 20);
   EXPECT_EQ(info.flops, 2.0 * 20 * (9 * 5 + 5 * 9));
+  EXPECT_GE(info.kernel_rows, 1);
+  EXPECT_GE(info.kernel_columns, 1);
+
+  // A depthwise convolution multiplies nothing, so it has no micro-kernel.
+  sepconv_spec depthwise = good;
+  depthwise.op = SEPCONV_DEPTHWISE;
+  depthwise.filters = 0;
+  ASSERT_EQ(sepconv_plan_get_info(sepconv::plan(depthwise).get(), &info), SEPCONV_OK);
+  EXPECT_STREQ(info.lanes, "none");
+  EXPECT_EQ(info.kernel_rows, 0);
+  EXPECT_EQ(info.kernel_columns, 0);
 
   // No more is written than the caller has room for.
   sepconv_plan_info shorter;

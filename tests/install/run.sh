@@ -10,9 +10,7 @@ for shared in OFF ON; do
   cmake -S "$source" -B "$dir/library" -DBUILD_SHARED_LIBS=$shared -DSEPCONV_BUILD_PYTHON=OFF -DCMAKE_INSTALL_LIBDIR=lib
   cmake --build "$dir/library" --parallel "$(nproc)"
   cmake --install "$dir/library" --prefix "$dir/prefix"
-  cmake -S "$source/tests/install" -B "$dir/consumers" -DCMAKE_PREFIX_PATH="$dir/prefix"
-  cmake --build "$dir/consumers"
-  LD_LIBRARY_PATH=$dir/prefix/lib ctest --test-dir "$dir/consumers" --output-on-failure
+  LD_LIBRARY_PATH=$dir/prefix/lib "$source/tests/install/consumers.sh" "$dir/consumers" -DCMAKE_PREFIX_PATH="$dir/prefix"
   if command -v pkg-config >/dev/null; then
     flags=$(PKG_CONFIG_PATH=$dir/prefix/lib/pkgconfig pkg-config --cflags --libs $([ $shared = OFF ] && echo --static) sepconv)
     # shellcheck disable=SC2086

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import reference
 
-from sepconv.layers import DepthwiseConv1D, DepthwiseConv2D
+from sepconv.layers import DepthwiseConv1D, DepthwiseConv2D, SeparableConv2D
 
 RNG = np.random.default_rng(8)
 
@@ -112,3 +112,9 @@ def test_config_keys_are_keras():
         "depthwise_constraint",
         "bias_constraint",
     ]
+
+
+def test_explain_names_no_multiply():
+    plan = DepthwiseConv2D(3).explain((1, 8, 8, 3))
+    assert plan["lanes"] == "none" and "kernel" not in plan and plan["gather_lanes"] in ("channels", "pixels")
+    assert "kernel" in SeparableConv2D(4, 3).explain((1, 8, 8, 3))

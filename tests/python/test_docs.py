@@ -49,6 +49,12 @@ def test_every_page_has_examples():
     assert {name for name, _ in BLOCKS} == set(PAGES)
 
 
+def test_no_python_hides_in_other_blocks():
+    for name, text in PAGES.items():
+        for language, code in re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL):
+            assert language in ("python", "sh") or not re.search(r"^(import|from) |\(.*\)", code, re.M), (name, code)
+
+
 def test_the_readme_has_what_a_newcomer_needs():
     assert len(BLOCKS[0][1].strip().splitlines()) <= 12
     for text in ("pip install .", 'pip install ".[test]" && pytest', "python -m sepconv demo", "## Limits"):

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -5,7 +6,7 @@ import pytest
 
 import sepconv
 from sepconv import __main__ as command
-from sepconv import demo, selftest
+from sepconv import _core, demo, selftest
 
 
 def test_without_a_command_it_prints_the_configuration(capsys):
@@ -32,6 +33,15 @@ def test_what_it_does_not_know_is_a_usage_error(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         command.main(arguments)
     assert stop.value.code == 2 and "usage: python -m sepconv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["selftest"], ["--selftest"], ["demo"]])
+@pytest.mark.parametrize("isa", ["nonsense", "avx2 ", "neon" if "neon" not in _core.isas() else "avx2"])
+def test_a_bad_instruction_set_is_one_line(tmp_path, arguments, isa):
+    command = [sys.executable, "-m", "sepconv", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "SEPCONV_ISA": isa}, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == "" and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("sepconv: `SEPCONV_ISA` ") and f'Received: "{isa}"' in done.stderr
 
 
 def test_it_runs_as_a_module():

@@ -16,6 +16,7 @@ CSRC = ROOT / "csrc"
 PACKAGE = ROOT / "python" / "sepconv"
 CPP_TESTS = ROOT / "tests" / "cpp"
 PYTHON_TESTS = ROOT / "tests" / "python"
+BENCHES = ROOT / "bench" / "cpp"
 
 
 def files(folder, *suffixes):
@@ -91,8 +92,8 @@ def test_a_step_upward_is_seen(room, line):
 
 FLOORS = [
     "_core _arguments _paths",
-    "variables _geometry _dtypes _random _progress",
-    "activations initializers regularizers constraints _registry _finish _intake _runtime _plain",
+    "variables _geometry _dtypes _intake _random _progress",
+    "activations initializers regularizers constraints _registry _finish _runtime _plain",
     "_plans batch_norm",
     "layers ops",
     "models saving _summary",
@@ -175,42 +176,77 @@ def test_files_are_short():
 
 
 # The test of csrc/src/<room>/<name>.* is tests/cpp/test_<name>.cpp, and that of python/sepconv/[<package>/]<name>.py is
-# tests/python/test_<name>.py, without leading underscores. Where a thought has several files, this says which test has it.
-ELSEWHERE = {
+# tests/python/test_<name>.py, without leading underscores. Where a thought has several files, these say which test has it.
+CPP_ELSEWHERE = {
     **dict.fromkeys(("gather", "gather_channels", "gather_pixels", "task"), "run"),
     **dict.fromkeys(("table", "tiles", "set_double", "set_float", "kernel_types"), "multiply"),  # which goes through all rows
     "filter_blocks": "filter_channels",
     "error": "checked",
-    "plan": "api",
-    "cpu": "isa",
-    "float_modes": "parallel",
     "widen": "pack",
+}
+PYTHON_ELSEWHERE = {
     "activation": "activation_layer",
     "conv": "separable_conv",
     "names": "base",
     "paths": "import",
     **dict.fromkeys(("picture", "plain"), "demo"),
     **dict.fromkeys(("progress", "summary"), "models"),
-    **dict.fromkeys(("files", "npz", "h5"), "saving"),
+    **dict.fromkeys(("files", "layout", "npz", "h5"), "saving"),
 }
 
 
-def its_test(name):
-    name = name.strip("_")
-    return "test_" + ELSEWHERE.get(name, name)
+# And the bench of a source is bench/cpp/bench_<name>.cpp. These have none, since nobody waits for them: the oracle, and what is asked
+# once a process.
+UNTIMED = {"reference", "cpu", "isa"}
+BENCHED_WITH = {
+    **CPP_ELSEWHERE,
+    **dict.fromkeys(("error", "checked", "geometry", "planes", "schedule"), "plan"),
+    "api": "run",
+    "float_modes": "parallel",
+}
+ROOMS = ["kernels", "op", "plan", "pack", "runtime", "api", "simd"]
 
 
-@pytest.mark.parametrize("room", ["kernels", "op", "plan", "pack", "runtime", "api", "simd"])
+def cpp_names(room):
+    return {p.stem for p in files(CSRC / "src" / room, ".cpp", ".hpp")}
+
+
+def python_names():
+    return {(p.stem if p.stem != "__init__" else p.parent.name).strip("_") for p in MODULES} - {"sepconv", "layers"}
+
+
+@pytest.mark.parametrize("room", ROOMS)
 def test_every_cpp_source_has_its_test(room):
-    names = {p.stem for p in files(CSRC / "src" / room, ".cpp", ".hpp")}
-    if room == "simd":
-        names = {"simd"}  # one test runs on each instruction set's vector
-    assert not {n for n in names if not (CPP_TESTS / f"{its_test(n)}.cpp").exists()}
+    names = {"simd"} if room == "simd" else cpp_names(room)  # one test runs on each instruction set's vector
+    assert names and not {n for n in names if not (CPP_TESTS / f"test_{CPP_ELSEWHERE.get(n, n)}.cpp").exists()}
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room != "simd"])  # vectors are timed within kernels
+def test_every_cpp_source_has_its_bench(room):
+    names = cpp_names(room) - UNTIMED
+    assert names and not {n for n in names if not (BENCHES / f"bench_{BENCHED_WITH.get(n, n)}.cpp").exists()}
+
+
+def test_every_bench_is_of_a_source():
+    known = set().union(*map(cpp_names, ROOMS))
+    benches = {p.stem.removeprefix("bench_") for p in BENCHES.glob("bench_*.cpp")}
+    assert len(benches) > 8 and benches <= known
 
 
 def test_every_module_has_its_test():
-    names = {p.stem if p.stem != "__init__" else p.parent.name for p in MODULES} - {"sepconv", "layers"}
-    assert not {n for n in names if not (PYTHON_TESTS / f"{its_test(n)}.py").exists()}
+    assert not {n for n in python_names() if not (PYTHON_TESTS / f"test_{PYTHON_ELSEWHERE.get(n, n)}.py").exists()}
+
+
+def test_nothing_is_said_to_be_elsewhere_that_has_a_place_of_its_own():
+    known = set().union(*map(cpp_names, ROOMS))
+    for names, folder, form in [
+        (CPP_ELSEWHERE, CPP_TESTS, "test_{}.cpp"),
+        (BENCHED_WITH, BENCHES, "bench_{}.cpp"),
+        (dict.fromkeys(UNTIMED), BENCHES, "bench_{}.cpp"),
+        (PYTHON_ELSEWHERE, PYTHON_TESTS, "test_{}.py"),
+    ]:
+        assert set(names) <= (python_names() if names is PYTHON_ELSEWHERE else known)
+        assert not {n for n in names if (folder / form.format(n)).exists()}
 
 
 def test_every_example_and_document_is_run():

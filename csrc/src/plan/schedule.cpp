@@ -78,7 +78,8 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
   const int64_t fits = std::max<int64_t>(static_cast<int64_t>(m.l2_size) / 2 / row_size, 1);
   const int64_t least = 4 * micro;  // fits: constants
   const int64_t threads = s.threads;
-  int64_t pixels = std::clamp<int64_t>(fits, micro, 512);
+  const int64_t most = planar ? std::clamp<int64_t>((64 << 10) / row_size, 512, 4096) : 512;
+  int64_t pixels = std::clamp<int64_t>(fits, micro, most);
   const int64_t quantum = planar && g.output[2] > micro && g.output[2] <= pixels ? g.output[2] : micro;  // whole rows for planes
   if (threads > 1) pixels = std::min(pixels, std::max(least, ceil_div(g.pixels, 4 * threads)));  // fits: threads has 32 bits
   pixels = std::min(std::max<int64_t>(pixels / quantum, 1) * quantum, std::max<int64_t>(g.pixels, 1));  // fits: at most 512 or quantum

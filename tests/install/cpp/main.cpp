@@ -1,4 +1,6 @@
 // A C++ consumer: separable convolution of two channels into three filters, and an error that is an exception.
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <sepconv/sepconv.hpp>
 #include <string>
