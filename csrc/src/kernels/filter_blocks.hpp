@@ -116,7 +116,7 @@ template <bool Inside>
 struct any_filter {
   static constexpr bool tails = true, tests = !Inside;
 #if SEPCONV_ISA_NUMBER == 1  // for the size of its code
-  static constexpr int rows = 1, columns = Inside ? 8 : 1;
+  static constexpr int rows = 1, columns = Inside ? 2 : 1;
 #else
   static constexpr int rows = 1, columns = Inside ? 8 : 4;
 #endif

@@ -73,16 +73,16 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
       planar ? g.depth : checked_mul(round_up(g.channels(), block, "channels"), g.multiplier, "multiplier");
 
   // Fewer pixels first: the patch matrix takes at most half of L2. At least four micro-tiles a tile, so that weights are reused; at
-  // most 512 pixels; and about four tiles a thread, as many as threads can share evenly.
+  // most 512 pixels, or four rows of planes; and about four tiles a thread, as many as threads can share evenly.
   const int64_t row_size = checked_mul(depth, element, "workspace");
   const int64_t fits = std::max<int64_t>(static_cast<int64_t>(m.l2_size) / 2 / row_size, 1);
   const int64_t least = 4 * micro;  // fits: constants
   const int64_t threads = s.threads;
-  const int64_t most = planar ? std::clamp<int64_t>((64 << 10) / row_size, 512, 4096) : 512;
+  const int64_t most = planar ? std::clamp<int64_t>(4 * g.output[2], 512, 2048) : 512;  // fits: sizes below 2^60
   int64_t pixels = std::clamp<int64_t>(fits, micro, most);
   const int64_t quantum = planar && g.output[2] > micro && g.output[2] <= pixels ? g.output[2] : micro;  // whole rows for planes
   if (threads > 1) pixels = std::min(pixels, std::max(least, ceil_div(g.pixels, 4 * threads)));  // fits: threads has 32 bits
-  pixels = std::min(std::max<int64_t>(pixels / quantum, 1) * quantum, std::max<int64_t>(g.pixels, 1));  // fits: at most 512 or quantum
+  pixels = std::min(std::max<int64_t>(pixels / quantum, 1) * quantum, std::max<int64_t>(g.pixels, 1));  // fits: at most 2048 or quantum
   s.tiles = ceil_div(g.pixels, pixels);
 
   // With few pixels for the threads, they share the filters instead, and the patch matrix.
@@ -90,8 +90,8 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
   const bool few = threads > 1 && g.pixels < 2 * least * threads && panels >= 2 * threads;  // fits: threads has 32 bits
   s.threads_split = few ? split::filters : split::pixels;
   if (s.threads_split == split::filters) {
-    const int64_t most = std::max<int64_t>(fits * threads, quantum);  // fits: pixels in L2, times 32 bits
-    pixels = std::min<int64_t>(g.pixels, std::min<int64_t>(most, 512));
+    const int64_t room = std::max<int64_t>(fits * threads, quantum);  // fits: pixels in L2, times 32 bits
+    pixels = std::min<int64_t>(g.pixels, std::min<int64_t>(room, 512));
     s.tiles = ceil_div(g.pixels, pixels);
   } else if (s.tiles > 1) {
     const int64_t even = s.tiles < 8 * threads ? round_up(s.tiles, threads, "tiles") : s.tiles;  // fits: threads has 32 bits
