@@ -31,11 +31,15 @@ def output_size(size: int, kernel: int, stride: int, dilation: int, padding: Any
     return (size + before + after - (kernel - 1) * dilation - 1) // stride + 1
 
 
-def too_large(size: int, kernel: int, stride: int, dilation: int, padding: Any) -> str | None:
-    """The argument to blame where the positions along an axis of `size` leave 64 bits, in the core's own sum; None where they fit."""
+def too_large(step: int, size: int, kernel: int, stride: int, dilation: int, padding: Any) -> str | None:
+    """The argument to blame where addresses along an axis leave 64 bits, in the core's own sum; None where they fit.
+
+    The axis has `size` positions, `step` elements apart.
+    """
     before, after = pad_amounts(size, kernel, stride, dilation, padding)
     reach, outputs = (kernel - 1) * dilation + 1, output_size(size, kernel, stride, dilation, padding)
-    if size + before + after + reach + outputs * stride <= LARGEST:
+    positions = size + before + after + reach + outputs * (stride if outputs > 1 else 1)
+    if positions * max(abs(step), 1) * 8 <= LARGEST:
         return None
     given = 0 if isinstance(padding, str) else before + after
     return largest(input_shape=size, padding=given, strides=stride, dilation_rate=(kernel > 1) * dilation, kernel_size=kernel)

@@ -79,12 +79,12 @@ class Spec:
         arrays = (depthwise, depthwise_bias, pointwise, bias)
         return tuple(None if array is None else np.ascontiguousarray(array, self.dtype) for array in arrays)
 
-    def _check_sizes(self, shape: tuple[int, ...]) -> None:
+    def _check_sizes(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
         """Refuse what 64 bits can't count, with the name of the argument that makes it so large; the core and the bindings know no names."""
         output: Any = self.output_shape(shape)
         spatial = slice(1, -1) if self.data_format == "channels_last" else slice(2, None)
         pads = _geometry.axis_paddings(self.padding, self.rank)
-        axes = zip(shape[spatial], self.kernel, self.strides, self.dilation, pads, strict=True)
+        axes = zip(strides[spatial], shape[spatial], self.kernel, self.strides, self.dilation, pads, strict=True)
         cause = next(filter(None, (_geometry.too_large(*axis) for axis in axes)), None)
         if cause is None:
             depth, packed = shape[self.channel_axis] * self.multiplier, 128  # what blocks and panels may add
@@ -111,7 +111,7 @@ class Spec:
 
     def plan(self, shape: tuple[int, ...], strides: tuple[int, ...], out_strides: tuple[int, ...], num_threads: int) -> Any:
         """A plan for an input of `shape`. All three tuples are in the user's order; strides count elements."""
-        self._check_sizes(shape)
+        self._check_sizes(shape, strides)
         missing = 2 - self.rank
         kernel, steps, dilation = ((1,) * missing + pair for pair in (self.kernel, self.strides, self.dilation))
         paddings = ("valid",) * missing + _geometry.axis_paddings(self.padding, self.rank)

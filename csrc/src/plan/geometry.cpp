@@ -28,11 +28,11 @@ sepconv_activation checked(const sepconv_activation& activation, const char* fie
   return activation;
 }
 
-// Sizes and padding of one axis; returns the number of outputs.
-int64_t output_size(const sepconv_spec& spec, geometry& g, int axis) {
+// Sizes and padding of one axis; sets the number of outputs and returns how far positions reach.
+int64_t set_axis(const sepconv_spec& spec, geometry& g, int axis) {
   const int64_t size = g.input[axis + 1];
   const int64_t kernel = g.kernel[axis] = at_least(or_one(spec.kernel[axis]), 1, "kernel");
-  const int64_t stride = g.stride[axis] = at_least(or_one(spec.stride[axis]), 1, "stride");
+  const int64_t stride = at_least(or_one(spec.stride[axis]), 1, "stride");
   const int64_t asked = at_least(or_one(spec.dilation[axis]), 1, "dilation");
   const int64_t dilation = g.dilation[axis] = kernel == 1 ? 1 : asked;  // one tap has no neighbour to be away from
   const int64_t reach = checked_add(checked_mul(kernel - 1, dilation, "dilation"), int64_t{1}, "kernel");
@@ -54,10 +54,10 @@ int64_t output_size(const sepconv_spec& spec, geometry& g, int axis) {
             ", `kernel` reaches over " + text(reach) + ". Received: stride " + text(stride) + ", dilation " + text(dilation) +
             ", padding " + text(before) + " and " + text(after));
   g.pad_before[axis] = before;
-  // Positions inside the padded input, and their distances, which kernels form.
+  g.output[axis + 1] = outputs;
+  g.stride[axis] = outputs == 1 ? 1 : stride;  // nor has one output
   const int64_t padded = checked_add(checked_add(size, before, "pad_before"), after, "pad_after");
-  checked_add(checked_add(checked_mul(outputs, stride, "stride"), reach, "kernel"), padded, "input_shape");
-  return outputs;
+  return checked_add(checked_add(checked_mul(outputs, g.stride[axis], "stride"), reach, "kernel"), padded, "input_shape");
 }
 
 quad contiguous(const quad& shape, int32_t layout, const char* what) {
@@ -110,8 +110,7 @@ geometry make_geometry(const sepconv_spec& spec) {
   g.multiplier = at_least(or_one(spec.multiplier), 1, "multiplier");
   g.depth = checked_mul(g.channels(), g.multiplier, "multiplier");
   g.output[0] = g.input[0];
-  g.output[1] = output_size(spec, g, 0);
-  g.output[2] = output_size(spec, g, 1);
+  const pair positions = {set_axis(spec, g, 0), set_axis(spec, g, 1)};
   g.output[3] = g.multiplies() ? at_least(spec.filters, 1, "filters") : g.depth;
   g.taps = checked_mul(g.kernel[0], g.kernel[1], "kernel");
   if (g.op == SEPCONV_POINTWISE && (g.taps != 1 || g.multiplier != 1))
@@ -131,6 +130,9 @@ geometry make_geometry(const sepconv_spec& spec) {
   }
   check_span(g.input, g.input_step, element_size(g.dtype), "input_strides");
   check_span(g.output, g.output_step, element_size(g.dtype), "output_strides");
+  // Kernels form the addresses of all positions inside the padded input, and their distances.
+  for (int i = 0; i < 2; ++i)
+    checked_mul(checked_mul(positions[i], std::abs(g.input_step[i + 1]), "dilation"), int64_t{8}, "dilation");
   check_output_step(g);
   // Weights in sums, padded to blocks and panels.
   const int64_t padded = 64 + 64;
