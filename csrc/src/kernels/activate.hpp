@@ -239,7 +239,7 @@ struct mish {  // x * tanh(softplus(x)), where tanh(log(1 + e)) is e (e + 2) / (
     const gate<T> e(x, -absolute<T>(x));
     const vec<T> z2 = e.z + T(2), two_z = e.z + e.z;
     const vec<T> factor = select<T>(e.negative, z2, two_z + T(1));
-    const vec<T> divisor = select<T>(e.negative, e.z * z2 + T(2), fma(two_z, e.z + T(1), broadcast(T(1))));
+    const vec<T> divisor = select<T>(e.negative, fma(e.z, z2, broadcast(T(2))), fma(two_z, e.z + T(1), broadcast(T(1))));
     return e.weighted * factor / divisor;
   }
 };
