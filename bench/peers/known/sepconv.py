@@ -39,7 +39,9 @@ def _call(case: Case, data: Data) -> Any:
 
 
 def _function(case: Case, data: Data, common: dict[str, Any]) -> Any:
-    weights = {name: sepconv.Variable(data[name], name=name) for stage in case.stages for name in (stage.weights, stage.bias) if name}
+    weights = {
+        name: sepconv.Variable(data[name], name=name) for stage in case.stages for name in (stage.weights, stage.bias) if name
+    }
     pointwise = sepconv.Variable(data["pointwise_kernel"][None, None], name="pointwise_kernel")
     last = {"bias": weights.get("bias"), "activation": _activation(case.activation)}
     if case.op == "pointwise":
