@@ -23,18 +23,18 @@ std::string describe(const problem& p) {
 }
 
 template <class T>
-void check(const kernel_set& k, int32_t dtype, const problem& p, generator& r) {
+void check(const kernel_set& k, const problem& p, generator& r) {
   constexpr int64_t block = block_channels<T>;
   const int64_t blocks = (p.channels + block - 1) / block, taps = p.kernel[0] * p.kernel[1];
   const int64_t pixels = p.output[0] * p.output[1];
   const int64_t first = r.one_in(2) ? 0 : r.between(0, pixels - 1), last = r.one_in(2) ? pixels : r.between(first + 1, pixels);
   const int64_t column = p.channels + (p.blocked ? 2 : 0), row = p.width * column + (p.blocked ? 1 : 0);
-  guarded x(bytes_of((p.height - 1) * row + (p.width - 1) * column + p.channels, size_of(dtype)), p.side);
+  guarded x(bytes_of((p.height - 1) * row + (p.width - 1) * column + p.channels, sizeof(T)), p.side);
   guarded w(bytes_of(blocks * taps * block, sizeof(T)), p.side), bias(bytes_of(blocks * block, sizeof(T)), p.side);
   const int64_t count = last - first, output_block = p.blocked ? (count + 1) * block : block, output_pixel = p.blocked ? block : p.channels;
   const int64_t held = p.channels - (blocks - 1) * block;
   guarded y(bytes_of((blocks - 1) * output_block + (count - 1) * output_pixel + held, sizeof(T)), p.side);
-  fill_normal(x, dtype, r);
+  fill_normal(x, dtype_of<T>, r);
   fill_normal(w, dtype_of<T>, r);
   fill_normal(bias, dtype_of<T>, r);
 
@@ -73,7 +73,7 @@ void check(const kernel_set& k, int32_t dtype, const problem& p, generator& r) {
         const int64_t h = q / p.output[1] * p.stride[0] + t / p.kernel[1] * p.dilation[0] - p.pad[0];
         const int64_t v = q % p.output[1] * p.stride[1] + t % p.kernel[1] * p.dilation[1] - p.pad[1];
         if (h < 0 || h >= p.height || v < 0 || v >= p.width) continue;
-        sum = std::fma(static_cast<T>(get(x.get(), dtype, h * row + v * column + c)),
+        sum = std::fma(x.as<T>()[h * row + v * column + c],
                        w.as<T>()[(c / block * taps + t) * block + c % block], sum);
       }
       const T wanted = clamped<T>(sum + bias.as<T>()[c], p.lo, p.hi);
@@ -110,20 +110,19 @@ problem draw(int64_t i, int64_t block, generator& r) {
 }  // namespace
 
 TEST(filter_channels, every_tail_and_edge) {
-  for_each_set([](const kernel_set& k, int32_t dtype) {
+  for_each_sum_type([](const kernel_set& k, auto type) {
+    using T = decltype(type);
     generator r(23);
     const int64_t cases = sample(1500);
     for (int64_t i = 0; i < cases && !testing::Test::HasFailure(); ++i)
-      if (dtype == SEPCONV_FLOAT64)
-        check<double>(k, dtype, draw(i, block_channels<double>, r), r);
-      else
-        check<float>(k, dtype, draw(i, block_channels<float>, r), r);
+      check<T>(k, draw(i, block_channels<T>, r), r);
   });
 }
 
 // The commonest filters have bodies of their own: all widths, tails and edges of exactly these.
 TEST(filter_channels, common_filters_at_every_width) {
-  for_each_set([](const kernel_set& k, int32_t dtype) {
+  for_each_sum_type([](const kernel_set& k, auto type) {
+    using T = decltype(type);
     generator r(24);
     const int64_t step = std::max<int64_t>(1, 1900 / sample(1900));
     int64_t i = 0;
@@ -136,10 +135,7 @@ TEST(filter_channels, common_filters_at_every_width) {
                          -infinity, infinity, i % 3 ? flush::back : flush::front};
             p.output[0] = (1 + stride) / stride;
             p.output[1] = (width - 1) / stride + 1;
-            if (dtype == SEPCONV_FLOAT64)
-              check<double>(k, dtype, p, r);
-            else
-              check<float>(k, dtype, p, r);
+            check<T>(k, p, r);
             if (testing::Test::HasFailure()) return;
           }
   });

@@ -47,17 +47,17 @@ struct patch_3x3 {
 #else
   static constexpr int rows = 4, columns = Inside ? 5 : 1;
 #endif
-  template <bool, class S, class T, int Rows, int Columns>
-  static SEPCONV_INLINE void run(const S* x, const tap_window& taps, const T* w, vec<T> (&sum)[Rows][Columns], int64_t) {
+  template <bool, class T, int Rows, int Columns>
+  static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[Rows][Columns], int64_t) {
     x -= taps.rows.first * taps.input_row;
     unroll<Rows + 2>::run([&](auto i) {
       constexpr int line = decltype(i)::value;
       if (line >= taps.rows.first && line < taps.rows.end) {
-        const S* column = x;
+        const T* column = x;
         unroll<Columns + 2>::run([&](auto q) {
           constexpr int at = decltype(q)::value;
           if (Inside || taps.bits >> at & 1) {
-            const vec<T> value = load_as(column);
+            const vec<T> value = load(column);
             unroll<Rows>::run([&](auto r) {
               constexpr int row = decltype(r)::value, tap_row = line - row;
               if constexpr (tap_row >= 0 && tap_row < 3)
@@ -81,16 +81,16 @@ template <int Width, int Stride>
 struct slide {
   static constexpr bool tails = false, tests = true;
   static constexpr int rows = 1, columns = 8;
-  template <bool, class S, class T, int Columns>
-  static SEPCONV_INLINE void run(const S* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][Columns], int64_t) {
+  template <bool, class T, int Columns>
+  static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][Columns], int64_t) {
     for (int64_t i = taps.rows.first; i < taps.rows.end; ++i, x += taps.input_row, w += Width * block_channels<T>) {
       vec<T> weight[Width];
       unroll<Width>::run([&](auto j) { weight[decltype(j)::value] = load(w + decltype(j)::value * block_channels<T>); });
-      const S* column = x;
+      const T* column = x;
       unroll<(Columns - 1) * Stride + Width>::run([&](auto q) {
         constexpr int at = decltype(q)::value;
         if (taps.bits >> at & 1) {
-          const vec<T> value = load_as(column);
+          const vec<T> value = load(column);
           unroll<Width>::run([&](auto r) {  // from the last tap to the first: outputs ascending, each output's taps ascending
             constexpr int j = Width - 1 - decltype(r)::value;
             constexpr int p = (at - j) / Stride;
@@ -120,19 +120,19 @@ struct any_filter {
 #else
   static constexpr int rows = 1, columns = Inside ? 8 : 4;
 #endif
-  template <bool Whole, class S, class T, int Columns>
-  static SEPCONV_INLINE void run(const S* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][Columns], int64_t count) {
+  template <bool Whole, class T, int Columns>
+  static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][Columns], int64_t count) {
     const ptrdiff_t step = taps.stride * taps.input_column;
     for (int64_t i = taps.rows.first; i < taps.rows.end; ++i, x += taps.input_row) {
-      const S* column = x;
+      const T* column = x;
       for (int64_t j = 0; j < taps.columns; ++j, column += taps.dilation * taps.input_column, w += block_channels<T>) {
         const vec<T> weight = load(w);
         unroll<Columns>::run([&](auto p) {
           constexpr int pixel = decltype(p)::value;
           const int64_t at = j * taps.dilation + pixel * taps.stride;
           if (Inside || (at >= taps.lit.first && at < taps.lit.end)) {
-            const S* from = column + pixel * step;
-            const vec<T> value = Whole ? load_as(from) : load_as_partial(from, count);
+            const T* from = column + pixel * step;
+            const vec<T> value = Whole ? load(from) : load_partial(from, count);
             sum[0][pixel] = fma(value, weight, sum[0][pixel]);
           }
         });

@@ -8,8 +8,8 @@ namespace sepconv {
 namespace SEPCONV_ISA {
 
 // A block of pixels, all channels.
-template <class S, class T, class Body, int Rows, int Columns>
-void filter_pixels(const filter_channels_args& g, const S* x, const tap_window& taps, T* y) {
+template <class T, class Body, int Rows, int Columns>
+void filter_pixels(const filter_channels_args& g, const T* x, const tap_window& taps, T* y) {
   const int64_t all_taps = g.kernel_height * g.kernel_width;
   const vec<T> lo = broadcast(static_cast<T>(g.lo)), hi = broadcast(static_cast<T>(g.hi));
   const T* w = static_cast<const T*>(g.weights) + taps.first_tap * block_channels<T>;
@@ -38,14 +38,14 @@ void filter_pixels(const filter_channels_args& g, const S* x, const tap_window& 
 }
 
 // A body's instances by number of rows and columns.
-template <class S, class T, class Body>
+template <class T, class Body>
 struct blocks_of {
-  void (*of[Body::rows][Body::columns])(const filter_channels_args&, const S*, const tap_window&, T*);
+  void (*of[Body::rows][Body::columns])(const filter_channels_args&, const T*, const tap_window&, T*);
 
   template <int Rows, int Columns>
   constexpr void fill() {
     if constexpr (Rows > 0 && Columns > 0) {
-      of[Rows - 1][Columns - 1] = filter_pixels<S, T, Body, Rows, Columns>;
+      of[Rows - 1][Columns - 1] = filter_pixels<T, Body, Rows, Columns>;
       fill<Rows, Columns - 1>();
       if constexpr (Columns == Body::columns) fill<Rows - 1, Columns>();
     }
@@ -64,10 +64,10 @@ SEPCONV_INLINE int64_t even_piece(int64_t count, int64_t most) {
 }
 
 // Output pixels [column, end) of `rows` rows from `row` on, to y.
-template <class S, class T, template <bool> class Body>
+template <class T, template <bool> class Body>
 void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows, int64_t column, int64_t end, T* y) {
-  static constexpr auto inner = blocks_of<S, T, Body<true>>::make();
-  static constexpr auto outer = blocks_of<S, T, Body<false>>::make();
+  static constexpr auto inner = blocks_of<T, Body<true>>::make();
+  static constexpr auto outer = blocks_of<T, Body<false>>::make();
   const int64_t top = row * g.stride_height - g.pad_top;
   tap_window taps;
   taps.rows = inside(top, g.dilation_height, g.kernel_height, g.input_height, rows);
@@ -77,7 +77,7 @@ void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows, int64
   taps.input_column = g.input_column;
   taps.stride = g.stride_width;
   taps.dilation = g.dilation_width;
-  const S* input = static_cast<const S*>(g.input) + (top + taps.rows.first * g.dilation_height) * g.input_row;
+  const T* input = static_cast<const T*>(g.input) + (top + taps.rows.first * g.dilation_height) * g.input_row;
   // The columns whose taps all lie inside the image lie between the two edges.
   const int64_t room = g.input_width - 1 - (g.kernel_width - 1) * g.dilation_width + g.pad_left;
   const int64_t first_inner = (g.pad_left + g.stride_width - 1) / g.stride_width;
@@ -99,7 +99,7 @@ void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows, int64
 }
 
 // The pixels first..last in raster order: the rest of a row, whole rows, the beginning of one.
-template <class S, class T, template <bool> class Body>
+template <class T, template <bool> class Body>
 void filter_image(const filter_channels_args& g) {
   T* y = static_cast<T*>(g.output);
   for (int64_t pixel = g.first; pixel < g.last;) {
@@ -107,49 +107,46 @@ void filter_image(const filter_channels_args& g) {
     const int64_t left = g.last - pixel, whole = left / g.output_width;
     const int64_t rows = column == 0 && whole > 1 ? even_piece(whole, Body<true>::rows) : 1;
     const int64_t end = left < g.output_width - column ? column + left : g.output_width;
-    filter_rows<S, T, Body>(g, row, rows, column, end, y);
+    filter_rows<T, Body>(g, row, rows, column, end, y);
     const int64_t done = rows > 1 ? rows * g.output_width : end - column;
     y += done * g.output_pixel;
     pixel += done;
   }
 }
 
-template <class S, class T>
-using image_fn = void (*)(const filter_channels_args&);
+typedef void (*image_fn)(const filter_channels_args&);
 
-// The body for whole vectors of channels. 16-bit storage and the baseline have only the general one, for the size of their code.
-template <class S, class T>
-image_fn<S, T> image_of(const filter_channels_args& g) {
+// The body for whole vectors of channels. The baseline has only the general one, for the size of its code.
+template <class T>
+image_fn image_of(const filter_channels_args& g) {
 #if SEPCONV_ISA_NUMBER != 1
-  if constexpr (sizeof(S) == sizeof(T)) {
-    const bool dense = g.dilation_width == 1 && g.dilation_height == 1;
-    const int64_t width = g.kernel_width, stride = g.stride_width;
-    if (dense && width == 3 && g.kernel_height == 3 && stride == 1 && g.stride_height == 1) return filter_image<S, T, patch_3x3>;
-    if (dense && width == 3 && stride == 2) return filter_image<S, T, slide_3_2>;
-    if (dense && width == 5 && stride == 1) return filter_image<S, T, slide_5_1>;
-    if (dense && width == 5 && stride == 2) return filter_image<S, T, slide_5_2>;
-    if (dense && width == 7 && stride == 1) return filter_image<S, T, slide_7_1>;
-  }
+  const bool dense = g.dilation_width == 1 && g.dilation_height == 1;
+  const int64_t width = g.kernel_width, stride = g.stride_width;
+  if (dense && width == 3 && g.kernel_height == 3 && stride == 1 && g.stride_height == 1) return filter_image<T, patch_3x3>;
+  if (dense && width == 3 && stride == 2) return filter_image<T, slide_3_2>;
+  if (dense && width == 5 && stride == 1) return filter_image<T, slide_5_1>;
+  if (dense && width == 5 && stride == 2) return filter_image<T, slide_5_2>;
+  if (dense && width == 7 && stride == 1) return filter_image<T, slide_7_1>;
 #endif
   (void)g;
-  return filter_image<S, T, any_filter>;
+  return filter_image<T, any_filter>;
 }
 
-template <class S, class T>
+template <class T>
 void filter_channels(const filter_channels_args* args) {
-  const image_fn<S, T> run = image_of<S, T>(*args);
-  const int64_t tail = run == filter_image<S, T, any_filter> ? 0 : args->channels % lanes<T>;
+  const image_fn run = image_of<T>(*args);
+  const int64_t tail = run == filter_image<T, any_filter> ? 0 : args->channels % lanes<T>;
   filter_channels_args g = *args;
   g.channels -= tail;
   if (g.channels > 0) run(g);
   if (tail == 0) return;
   const int64_t c = g.channels, block = c / block_channels<T>, lane = c % block_channels<T>;
-  g.input = static_cast<const S*>(g.input) + c;
+  g.input = static_cast<const T*>(g.input) + c;
   g.weights = static_cast<const T*>(g.weights) + block * g.kernel_height * g.kernel_width * block_channels<T> + lane;
   g.bias = static_cast<const T*>(g.bias) + c;
   g.output = static_cast<T*>(g.output) + block * g.output_block + lane;
   g.channels = tail;
-  filter_image<S, T, any_filter>(g);
+  filter_image<T, any_filter>(g);
 }
 
 }  // namespace SEPCONV_ISA

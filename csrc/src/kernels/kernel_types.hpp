@@ -24,7 +24,7 @@ constexpr int block_channels = 64 / static_cast<int>(sizeof(T));
 
 // Bias and clamp finish in registers; lo = -inf and hi = +inf leave values alone.
 struct filter_channels_args {
-  const void* input;  // S, pixel (0, 0), first channel
+  const void* input;  // T, pixel (0, 0), first channel
   ptrdiff_t input_row, input_column;
   int64_t input_height, input_width;
   int64_t kernel_height, kernel_width;

@@ -43,7 +43,7 @@ constexpr kernel_set make_set() {
   set.pixels_rows = pixels_rows;
   set.pixels_vectors = pixels_vectors;
   fill_rows<T, max_rows>(set);
-  set.filter_channels = filter_channels<S, T>;
+  set.filter_channels = filter_channels<T>;
   set.filter_line = filter_line<T>;
 #if SEPCONV_ISA_NUMBER != 1  // filter_line will do for the baseline, whose multiply-adds are calls
   set.filter_plane[3] = filter_plane<T, 3>;

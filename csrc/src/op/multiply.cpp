@@ -23,6 +23,8 @@ void store_buffer(const task& t, const T* tile, int64_t tile_row, int64_t q, int
     char* target = t.output + (to.offset + f * g.output_step[3]) * element;
     if (transposed)
       t.kernels().store_tile(tile, tile_row, filters, count, target, g.output_step[3], g.output_step[2]);
+    else if (g.output_step[3] == 1 && g.output_step[2] == filters && tile_row == filters)  // no gaps
+      t.kernels().store_tile(tile, 0, 1, count * filters, target, 0, 1);
     else
       t.kernels().store_tile(tile, tile_row, count, filters, target, g.output_step[2], g.output_step[3]);
     tile += transposed ? count : count * tile_row;
@@ -162,7 +164,7 @@ void multiply(const task& t, const scratch& s, pixel_range pixels, int64_t p0, i
 template void multiply<float>(const task&, const scratch&, pixel_range, int64_t, int64_t);
 template void multiply<double>(const task&, const scratch&, pixel_range, int64_t, int64_t);
 
-// Depthwise rows are in scratch, in blocks or in planes: activation, then each row to its channel, multipliers interleaved.
+// Depthwise rows are in scratch, as pixels, in blocks or in planes: activation, then each row to its channel, multipliers interleaved.
 template <class T>
 void store_depthwise(const task& t, const scratch& s, pixel_range pixels) {
   const geometry& g = t.geo();
@@ -174,6 +176,10 @@ void store_depthwise(const task& t, const scratch& s, pixel_range pixels) {
   const int64_t count = pixels.last - pixels.first, line = plan.pitch * step;
   const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype)), channel = g.output_step[3];
   T* rows = reinterpret_cast<T*>(s.rows);
+  if (plan.flat) {
+    activate_buffer(t, rows, count * g.channels());
+    return store_buffer(t, rows, g.channels(), pixels.first, count, 0, g.channels(), false);
+  }
   for (int64_t i = 0; i < (blocked ? blocks * g.multiplier : blocks); ++i) activate_buffer(t, rows + i * line, count * step);
   for (int64_t first = 0; first < count;) {
     const pixel_place to = place(g, pixels.first + first);
@@ -185,13 +191,8 @@ void store_depthwise(const task& t, const scratch& s, pixel_range pixels) {
     if (!blocked) store(from, line, g.depth, here, target(0, 0), channel, g.output_step[2]);
     for (int64_t c = 0; blocked && c < g.channels(); c += block, from += line) {
       const int64_t channels = std::min(block, g.channels() - c);
-      if (g.multiplier == 1) {
-        store(from, block, here, channels, target(0, c), g.output_step[2], channel);
-      } else {
-        for (int64_t i = 0; i < here; ++i)
-          store(from + i * block, blocks * line, g.multiplier, channels, target(i, c * g.multiplier), channel,
-                channel * g.multiplier);
-      }
+      for (int64_t i = 0; i < here; ++i)
+        store(from + i * block, blocks * line, g.multiplier, channels, target(i, c * g.multiplier), channel, channel * g.multiplier);
     }
     first += here;
   }

@@ -62,6 +62,8 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
   s.gather = choose_gather(g, k);
   s.multiply = choose_multiply(g, k, s.gather);
   s.direct = writes_output_directly(g, s.gather);
+  s.flat = !s.direct && !g.multiplies() && s.gather == gather_lanes::channels && g.multiplier == 1;
+  s.widens = s.gather == gather_lanes::channels && element_size(g.dtype) < sum_size(g.dtype);
   s.threads = choose_threads(g, m.threads);
   const bool over_pixels = s.multiply == multiply_lanes::pixels;
   s.rows = over_pixels ? k.pixels_rows : k.filters_rows;
@@ -114,6 +116,17 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
     s.short_rows = rows > 1 && g.output[2] < 8 * k.lanes;  // fits: constants
     if (s.short_rows) s.wide_size = aligned(checked_mul(checked_mul(rows, planes.pitch, "workspace"), element, "workspace"));
     s.offsets_size = aligned(checked_mul(g.taps, int64_t{8}, "kernel"));
+  }
+  if (s.widens) {
+    const int64_t rows = pixels < g.output[2] ? 1 : std::min(g.output[1], ceil_div(pixels - 1, g.output[2]) + 1);  // see gather()
+    const int64_t columns = std::min(g.output[2], pixels);
+    const auto read = [&](int axis, int64_t outputs) {  // fits: checked in make_geometry
+      return std::min(g.input[axis + 1], (outputs - 1) * g.stride[axis] + (g.kernel[axis] - 1) * g.dilation[axis] + 1);  // fits
+    };
+    const int64_t area = checked_mul(checked_mul(read(0, rows), read(1, columns), "workspace"), element, "workspace");
+    const int64_t room = static_cast<int64_t>(m.l2_size) / 4 / std::max<int64_t>(area, 1) / block * block;  // fits: rounds down
+    s.channel_group = std::clamp<int64_t>(room, block, s.channel_group);
+    s.planes_size = aligned(checked_mul(area, std::min(s.channel_group, g.channels()), "workspace"));
   }
   if (g.multiplies()) s.tile_size = aligned(s.rows * s.columns * element);  // fits: constants
 

@@ -1,9 +1,10 @@
 // How a convolution is cut into tiles: a pure function of geometry, micro-tile, cache sizes and threads.
 //
 // A tile is a range of output pixels in raster order over the whole batch; its patch matrix (one row of K values a pixel) lives in
-// scratch. Two layouts of scratch:
+// scratch. Layouts of scratch:
 //   blocked  [K / block][pixel][block]   of a gather over channels
 //   planar   [K][pixel]                  of a gather over pixels
+// and for a bare depthwise convolution with lanes over channels the output's own, [pixel][channel].
 #pragma once
 
 #include "plan/geometry.hpp"
@@ -26,13 +27,15 @@ struct schedule {
   multiply_lanes multiply;
   split threads_split;
   bool direct;  // the depthwise filter writes the output itself
+  bool flat;    // or leaves scratch as the output will be, [pixel][channel]
+  bool widens;  // 16-bit storage is widened before a filter with lanes over channels
   int32_t threads;
   int64_t tile_pixels, tiles;
   int64_t rows, columns;  // of the largest micro-tile, in elements
   int64_t channel_group;  // channels that the depthwise filter takes at a time
   // Workspace, in bytes: one shared part, then one part a worker.
   std::size_t shared_size, worker_size;
-  // Parts of a worker's: patch matrix (unless shared), phase planes of one channel, its result at their pitch, a micro-tile, offsets of
+  // Parts of a worker's: patch matrix (unless shared), phase planes of one channel (or the widened input of a group), its result at their pitch, a micro-tile, offsets of
   // taps
   std::size_t scratch_size, planes_size, wide_size, tile_size, offsets_size;
   int64_t pitch;       // pixels from one block or plane of scratch to the next
