@@ -78,6 +78,17 @@ SEPCONV_INLINE void narrow_half(half* p, vec<float> x) {
                       _mm512_maskz_cvtps_ph(0xffff, reinterpret_cast<__m512>(x), _MM_FROUND_TO_NEAREST_INT));
 }
 
+// Between 16 elements of 16 bits and the first n of an array.
+template <class S>
+SEPCONV_INLINE void load_first(S* full, const S* p, int64_t n) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(full), _mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_lanes(n)), p));
+}
+
+template <class S>
+SEPCONV_INLINE void store_first(S* p, const S* full, int64_t n) {
+  _mm256_mask_storeu_epi16(p, static_cast<__mmask16>(first_lanes(n)), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(full)));
+}
+
 }  // namespace SEPCONV_ISA
 }  // namespace sepconv
 

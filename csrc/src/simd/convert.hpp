@@ -25,27 +25,39 @@ SEPCONV_INLINE void store_as(float* p, vec<float> x) { store(p, x); }
 SEPCONV_INLINE void store_as(double* p, vec<double> x) { store(p, x); }
 SEPCONV_INLINE void store_as(half* p, vec<float> x) { narrow_half(p, x); }
 
-// Integer rounding to nearest even; a NaN stays one.
+// Integer rounding to nearest even; a NaN is cut, and stays one.
 SEPCONV_INLINE void store_as(bfloat* p, vec<float> x) {
   typedef traits<float>::short_type shorts;
   const uvec<float> u = reinterpret_cast<uvec<float>>(x);
-  const uvec<float> rounded = (u + 0x7fffu + (u >> 16 & 1u)) >> 16;
-  const uvec<float> quiet = u >> 16 | 0x40u;
-  const uvec<float> is_nan = reinterpret_cast<uvec<float>>((u & 0x7fffffffu) > 0x7f800000u);
-  const shorts out = __builtin_convertvector((is_nan & quiet) | (~is_nan & rounded), shorts);
+  const uvec<float> number = reinterpret_cast<uvec<float>>(x == x);
+  const uvec<float> half_up = (u >> 16 & 1u) + 0x7fffu;
+  const uvec<float> quiet = ~number & 0x400000u;
+  const shorts out = __builtin_convertvector(((u + (half_up & number)) | quiet) >> 16, shorts);
   __builtin_memcpy(p, &out, sizeof(out));
 }
+
+#if SEPCONV_ISA_NUMBER != 3  // whose masks know 16-bit lanes
+template <class S>
+SEPCONV_INLINE void load_first(S* full, const S* p, int64_t n) {
+  for (int64_t i = 0; i < lanes<float>; ++i) full[i] = i < n ? p[i] : S{};
+}
+
+template <class S>
+SEPCONV_INLINE void store_first(S* p, const S* full, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) p[i] = full[i];
+}
+#endif
 
 SEPCONV_INLINE vec<float> load_as_partial(const float* p, int64_t n) { return load_partial(p, n); }
 SEPCONV_INLINE vec<double> load_as_partial(const double* p, int64_t n) { return load_partial(p, n); }
 SEPCONV_INLINE void store_as_partial(float* p, vec<float> x, int64_t n) { store_partial(p, x, n); }
 SEPCONV_INLINE void store_as_partial(double* p, vec<double> x, int64_t n) { store_partial(p, x, n); }
 
-// 16-bit types have no masks: through a full vector on the stack.
+// 16-bit types go through a full vector on the stack.
 template <class S>
 SEPCONV_INLINE vec<float> load_as_partial(const S* p, int64_t n) {
-  S full[lanes<float>] = {};
-  for (int64_t i = 0; i < n; ++i) full[i] = p[i];
+  S full[lanes<float>];
+  load_first(full, p, n);
   return load_as(full);
 }
 
@@ -53,7 +65,7 @@ template <class S>
 SEPCONV_INLINE void store_as_partial(S* p, vec<float> x, int64_t n) {
   S full[lanes<float>];
   store_as(full, x);
-  for (int64_t i = 0; i < n; ++i) p[i] = full[i];
+  store_first(p, full, n);
 }
 
 }  // namespace SEPCONV_ISA
