@@ -59,6 +59,25 @@ void activate(py::array array, const std::string& kind, const py::tuple& params)
   sepconv::check(sepconv_activate(&activation, dtype, data, count));
 }
 
+// 0: nothing is kept for the derivative, 1: the output, 2: the argument.
+int activation_keeps(const std::string& kind, const py::tuple& params) {
+  const sepconv_activation activation = activation_of(kind, params);
+  return sepconv_activation_keeps(&activation);
+}
+
+void derive(const py::array& kept, py::array gradient, const std::string& kind, const py::tuple& params) {
+  const sepconv_activation activation = activation_of(kind, params);
+  const sepconv_dtype dtype = dtype_of(gradient);
+  if (dtype_of(kept) != dtype || kept.size() != gradient.size()) throw py::value_error("`kept` and `gradient` must be alike");
+  if (!(kept.flags() & gradient.flags() & py::array::c_style) || !gradient.writeable())
+    throw py::value_error("`kept` and `gradient` must be C-contiguous, and `gradient` writeable");
+  const void* of = kept.data();
+  void* data = gradient.mutable_data();
+  const std::size_t count = static_cast<std::size_t>(gradient.size());
+  py::gil_scoped_release release;
+  sepconv::check(sepconv_derive(&activation, dtype, of, data, count));
+}
+
 py::array empty(const py::tuple& shape, const py::dtype& dtype) {
   std::vector<py::ssize_t> sizes;
   std::size_t bytes = static_cast<std::size_t>(dtype.itemsize());
@@ -129,6 +148,8 @@ py::array new_array(const std::vector<py::ssize_t>& shape, const py::dtype& dtyp
 
 void register_arrays(py::module_& m) {
   m.def("activate", &activate, py::arg("array"), py::arg("kind"), py::arg("params") = py::tuple());
+  m.def("activation_keeps", &activation_keeps, py::arg("kind"), py::arg("params") = py::tuple());
+  m.def("derive", &derive, py::arg("kept"), py::arg("gradient"), py::arg("kind"), py::arg("params") = py::tuple());
   m.def("empty", &empty, py::arg("shape"), py::arg("dtype"));
 }
 

@@ -19,6 +19,7 @@ PYBIND11_MODULE(_core, m) {
   });
   m.attr("__version__") = sepconv_version();
   sepconv_python::register_arrays(m);
+  sepconv_python::register_vjp(m);
   sepconv_python::register_plan(m);
   sepconv_python::register_system(m);
 }

@@ -3,14 +3,14 @@
 
 #include <algorithm>
 #include <array>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "arrays.hpp"
 #include "module.hpp"
+#include "vjp.hpp"
+#include "workspace.hpp"
 
 namespace py = pybind11;
 
@@ -18,60 +18,6 @@ namespace sepconv_python {
 namespace {
 
 using pair = std::array<std::int64_t, 2>;
-using quad = std::array<std::int64_t, 4>;
-
-// Scratch of running calls: a free list that only grows, up to a bound.
-class workspaces {
- public:
-  std::unique_ptr<sepconv::buffer> take(std::size_t size) {
-    {
-      const std::lock_guard<std::mutex> guard(lock_);
-      for (std::size_t i = parked_.size(); i-- > 0;)
-        if (parked_[i]->size() >= size) {
-          std::unique_ptr<sepconv::buffer> found = std::move(parked_[i]);
-          parked_.erase(parked_.begin() + static_cast<std::ptrdiff_t>(i));
-          bytes_ -= found->size();
-          return found;
-        }
-    }
-    return std::make_unique<sepconv::buffer>(size);
-  }
-
-  void give(std::unique_ptr<sepconv::buffer> buffer) noexcept {
-    const std::lock_guard<std::mutex> guard(lock_);
-    if (bytes_ + buffer->size() > capacity) return;
-    try {
-      const std::size_t size = buffer->size();
-      parked_.push_back(std::move(buffer));
-      bytes_ += size;
-    } catch (const std::bad_alloc&) {  // then it is freed instead
-    }
-  }
-
- private:
-  static constexpr std::size_t capacity = 16 << 20;
-  std::mutex lock_;
-  std::vector<std::unique_ptr<sepconv::buffer>> parked_;
-  std::size_t bytes_ = 0;
-};
-
-// Never destroyed: threads may still run while the interpreter exits.
-workspaces& free_list() {
-  static workspaces* list = new workspaces;
-  return *list;
-}
-
-class workspace {
- public:
-  explicit workspace(std::size_t size) : buffer_(size ? free_list().take(size) : nullptr) {}
-  ~workspace() {
-    if (buffer_) free_list().give(std::move(buffer_));
-  }
-  void* get() const { return buffer_ ? buffer_->get() : nullptr; }
-
- private:
-  std::unique_ptr<sepconv::buffer> buffer_;
-};
 
 // A contiguous weight array of the common type, or NULL.
 struct weight_arrays {
@@ -194,6 +140,13 @@ class Plan {
     py::gil_scoped_release release;
     sepconv::check(sepconv_reference(&spec, &w.weights, from, to));
     return output;
+  }
+
+  // The gradients of this convolution.
+  Vjp vjp(int wanted, const quad& gradient_strides) const {
+    sepconv_spec spec = spec_;
+    spec.isa = info_.isa;
+    return Vjp(spec, info_.output_shape, wanted, gradient_strides);
   }
 
   py::dict describe() const {
@@ -343,6 +296,7 @@ void register_plan(py::module_& m) {
       .def_property_readonly("pack_key", &Plan::pack_key)
       .def_property_readonly("flops", &Plan::flops)
       .def("describe", &Plan::describe)
+      .def("vjp", &Plan::vjp, py::arg("wanted"), py::arg("gradient_strides"))
       .def("pack", &Plan::pack, py::arg("depthwise_kernel"), py::arg("depthwise_bias"), py::arg("pointwise_kernel"),
            py::arg("bias"))
       .def("run", py::overload_cast<const sepconv::pack&, const py::array&, py::array&>(&Plan::run, py::const_), py::arg("pack"), py::arg("input"), py::arg("output"))

@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <new>
 
-#include "run.hpp"
 #include "runtime/memory.hpp"
+#include "vjp.hpp"
 
 extern "C" {
 void* __real_malloc(std::size_t size);
@@ -219,4 +219,50 @@ TEST(allocation, run_allocates_nothing) {
             EXPECT_EQ(status, SEPCONV_OK);
             EXPECT_EQ(calls, 0) << describe(spec);
           }
+}
+
+TEST(allocation, vjp_create) {
+  warm_up_last_error();
+  for (const sepconv_spec& spec : {small, large}) {
+    sepconv_vjp* vjp = nullptr;
+    EXPECT_GE(until_success([&] { return sepconv_vjp_create(&spec, 31, nullptr, &vjp); }, [&] { sepconv_vjp_destroy(vjp); }), 1);
+  }
+}
+
+TEST(allocation, vjp_run_allocates_nothing) {
+  const bool starts_threads = std::string(sepconv::system_info().threading) == "threads";
+  for (int32_t dtype : dtypes)
+    for (int32_t op = 0; op < 3; ++op)
+      for (int32_t threads : {1, 4}) {
+        if (threads > 1 && starts_threads) continue;
+        sepconv_spec spec = spec_of(static_cast<sepconv_op>(op), {2, 20, 20, 33}, op == SEPCONV_DEPTHWISE ? 0 : 20);
+        spec.dtype = dtype;
+        spec.stride[0] = 2;
+        spec.num_threads = threads;
+        spec.activation.kind = SEPCONV_SILU;
+        const int32_t wanted = every_gradient(op);
+        const sepconv::vjp vjp(spec, wanted);
+        const tensors t = make_tensors(spec, kind::integers, 3);
+        const weight_arrays weights(t, sum_dtype(dtype), flush::back);
+        const std::size_t most = 2 * 20 * 20 * 33 * 8;
+        sepconv::buffer input(most), output(most), up(most), to_input(most), workspace(vjp.workspace_size());
+        for (const sepconv::buffer* b : {&input, &output, &up}) std::memset(b->get(), 0, most);
+        std::vector<sepconv::buffer> places;
+        for (int i = 0; i < 4; ++i) places.emplace_back(most);
+        sepconv_gradients to = sepconv::make_gradients();
+        void** const pointers[] = {&to.depthwise_kernel, &to.depthwise_bias, &to.pointwise_kernel, &to.bias};
+        to.input = to_input.get();
+        for (std::size_t i = 0; i < 4; ++i) *pointers[i] = wanted >> (i + 1) & 1 ? places[i].get() : nullptr;
+        const auto run = [&] {
+          return sepconv_vjp_run(vjp.get(), &weights.view, input.get(), output.get(), up.get(), &to, workspace.get());
+        };
+        ASSERT_EQ(run(), SEPCONV_OK) << sepconv_last_error();  // the pool of threads starts
+        calls = 0;
+        fails_at = 0;
+        counting = true;
+        const sepconv_status status = run();
+        counting = false;
+        EXPECT_EQ(status, SEPCONV_OK);
+        EXPECT_EQ(calls, 0) << describe(spec);
+      }
 }

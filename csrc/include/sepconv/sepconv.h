@@ -169,8 +169,32 @@ typedef struct sepconv_system_info {
   size_t l2_size;
 } sepconv_system_info;
 
+/* Gradients of a convolution, by name; sums of these say which are wanted. */
+typedef enum sepconv_gradient {
+  SEPCONV_GRADIENT_INPUT = 1,
+  SEPCONV_GRADIENT_DEPTHWISE_KERNEL = 2,
+  SEPCONV_GRADIENT_DEPTHWISE_BIAS = 4,
+  SEPCONV_GRADIENT_POINTWISE_KERNEL = 8,
+  SEPCONV_GRADIENT_BIAS = 16
+} sepconv_gradient;
+
+/* Where gradients go. Those of weights are C-contiguous, in the shapes of sepconv_weights and the type of sums; that of the input has
+ * the input's type. NULL where a gradient isn't wanted. */
+typedef struct sepconv_gradients {
+  size_t size;
+  void* input;
+  void* depthwise_kernel;
+  void* depthwise_bias;
+  void* pointwise_kernel;
+  void* bias;
+} sepconv_gradients;
+
+/* What the derivative of an activation is computed from. */
+typedef enum sepconv_kept { SEPCONV_KEEP_NOTHING = 0, SEPCONV_KEEP_OUTPUT = 1, SEPCONV_KEEP_ARGUMENT = 2 } sepconv_kept;
+
 typedef struct sepconv_plan sepconv_plan;
 typedef struct sepconv_pack sepconv_pack;
+typedef struct sepconv_vjp sepconv_vjp;
 
 SEPCONV_API const char* sepconv_version(void);
 SEPCONV_API int32_t sepconv_abi_version(void);
@@ -192,12 +216,37 @@ SEPCONV_API void sepconv_pack_destroy(sepconv_pack* pack);
 SEPCONV_API sepconv_status sepconv_run(const sepconv_plan* plan, const sepconv_pack* pack, const void* input, void* output,
                                        void* workspace);
 
+/* The gradients of one convolution: a plan of its own, as immutable as the other. `wanted` is a sum of sepconv_gradient.
+ * `gradient_strides` are those of the input's gradient, positive; NULL means those of the input. */
+SEPCONV_API sepconv_status sepconv_vjp_create(const sepconv_spec* spec, int32_t wanted, const int64_t* gradient_strides,
+                                              sepconv_vjp** vjp);
+SEPCONV_API void sepconv_vjp_destroy(sepconv_vjp* vjp);
+SEPCONV_API size_t sepconv_vjp_workspace_size(const sepconv_vjp* vjp);
+
+/* Computes the gradients of sum(output * output_gradient). `weights` have the type of sums. `kept` is what sepconv_activation_keeps()
+ * says of the activation: the output, or the convolution before its activation; NULL where it is nothing. `kept` and
+ * `output_gradient` have the output's type and strides. Allocates nothing. */
+SEPCONV_API sepconv_status sepconv_vjp_run(const sepconv_vjp* vjp, const sepconv_weights* weights, const void* input, const void* kept,
+                                           const void* output_gradient, const sepconv_gradients* gradients, void* workspace);
+
 /* data[i] = activation(data[i]); 16-bit types compute in float32. */
 SEPCONV_API sepconv_status sepconv_activate(const sepconv_activation* activation, int32_t dtype, void* data, size_t count);
+
+/* gradient[i] *= derivative of the activation, from `kept` as above (NULL for SEPCONV_LINEAR, which changes nothing). At a kink the
+ * derivative is that of the flat or the lower side. */
+SEPCONV_API sepconv_status sepconv_derive(const sepconv_activation* activation, int32_t dtype, const void* kept, void* gradient,
+                                          size_t count);
+
+/* A sepconv_kept, or -1 where the activation isn't known. */
+SEPCONV_API int32_t sepconv_activation_keeps(const sepconv_activation* activation);
 
 /* The oracle: nested loops in float64. All arrays are contiguous float64; input and output channels_last. Slow. */
 SEPCONV_API sepconv_status sepconv_reference(const sepconv_spec* spec, const sepconv_weights* weights, const double* input,
                                              double* output);
+
+/* The oracle of gradients, likewise: those whose place in `gradients` isn't NULL, all contiguous float64. */
+SEPCONV_API sepconv_status sepconv_reference_vjp(const sepconv_spec* spec, const sepconv_weights* weights, const double* input,
+                                                 const double* output_gradient, const sepconv_gradients* gradients);
 
 /* Memory from a bounded pool of 2 MiB-aligned blocks, so that large outputs do not pay for fresh pages at every call. Returns
  * NULL when there is no memory. sepconv_free(NULL) does nothing. */

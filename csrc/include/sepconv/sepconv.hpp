@@ -85,6 +85,35 @@ class plan {
   std::unique_ptr<sepconv_plan, destroy> handle_;
 };
 
+inline sepconv_gradients make_gradients() {
+  sepconv_gradients gradients = {};
+  gradients.size = sizeof(gradients);
+  return gradients;
+}
+
+// The gradients of a convolution; `wanted` is a sum of sepconv_gradient.
+class vjp {
+ public:
+  vjp(const sepconv_spec& spec, std::int32_t wanted, const std::int64_t* gradient_strides = nullptr) {
+    sepconv_vjp* p = nullptr;
+    check(sepconv_vjp_create(&spec, wanted, gradient_strides, &p));
+    handle_.reset(p);
+  }
+  const sepconv_vjp* get() const { return handle_.get(); }
+  std::size_t workspace_size() const { return sepconv_vjp_workspace_size(get()); }
+  // `workspace` has workspace_size() bytes, aligned to 64.
+  void run(const sepconv_weights& weights, const void* input, const void* kept, const void* output_gradient,
+           const sepconv_gradients& gradients, void* workspace) const {
+    check(sepconv_vjp_run(get(), &weights, input, kept, output_gradient, &gradients, workspace));
+  }
+
+ private:
+  struct destroy {
+    void operator()(sepconv_vjp* p) const { sepconv_vjp_destroy(p); }
+  };
+  std::unique_ptr<sepconv_vjp, destroy> handle_;
+};
+
 // Memory of the library's pool.
 class buffer {
  public:

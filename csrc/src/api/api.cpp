@@ -7,10 +7,13 @@
 #include <string>
 
 #include "op/reference.hpp"
+#include "op/reference_vjp.hpp"
 #include "op/task.hpp"
+#include "op/vjp_task.hpp"
 #include "pack/pack.hpp"
 #include "plan/error.hpp"
 #include "plan/plan.hpp"
+#include "plan/vjp.hpp"
 #include "runtime/cpu.hpp"
 #include "runtime/float_modes.hpp"
 #include "runtime/isa.hpp"
@@ -77,6 +80,26 @@ void write(const S& own, S* given, const char* name) {
 template <class P>
 void require(P* pointer, const char* name) {
   if (!pointer) invalid(std::string("`") + name + "` must not be NULL. Received: NULL");
+}
+
+void require_aligned(const void* workspace) {
+  if (const std::uintptr_t beyond = reinterpret_cast<std::uintptr_t>(workspace) % 64)
+    invalid("`workspace` must be aligned to 64 bytes. Received: " + std::to_string(beyond) + " bytes beyond");
+}
+
+void require_elementwise(const sepconv_activation* activation, int32_t dtype) {
+  require(activation, "activation");
+  if (dtype < 0 || dtype > SEPCONV_BFLOAT16) invalid("`dtype` must be one of 0 to 3. Received: " + std::to_string(dtype));
+  if (activation->kind < 0 || activation->kind >= SEPCONV_ACTIVATION_COUNT)
+    invalid("`activation` must be one of 0 to " + std::to_string(SEPCONV_ACTIVATION_COUNT - 1) +
+            ". Received: " + std::to_string(activation->kind));
+}
+
+// An array exactly where one is wanted.
+void require_wanted(const void* pointer, bool wanted, const char* name) {
+  if ((pointer != nullptr) != wanted)
+    invalid(std::string("`") + name + "` must be " + (wanted ? "an array here" : "NULL here") + ". Received: " +
+            (pointer ? "an array" : "NULL"));
 }
 
 }  // namespace
@@ -173,8 +196,7 @@ sepconv_status sepconv_run(const sepconv_plan* plan, const sepconv_pack* pack, c
       require(output, "output");
       if (workspace_size(plan->schedule) > 0) require(workspace, "workspace");
     }
-    if (const std::uintptr_t beyond = reinterpret_cast<std::uintptr_t>(workspace) % 64)
-      invalid("`workspace` must be aligned to 64 bytes. Received: " + std::to_string(beyond) + " bytes beyond");
+    require_aligned(workspace);
     if (pack->key != pack_key(*plan) || pack->channels != g.channels() || pack->multiplier != g.multiplier ||
         pack->filters != g.filters() || pack->taps != g.taps)
       invalid("`pack` was made for another plan: operator, type, instruction set, lane role and channel counts must agree. Received: " +
@@ -186,11 +208,7 @@ sepconv_status sepconv_run(const sepconv_plan* plan, const sepconv_pack* pack, c
 
 sepconv_status sepconv_activate(const sepconv_activation* activation, int32_t dtype, void* data, size_t count) {
   return guarded([&] {
-    require(activation, "activation");
-    if (dtype < 0 || dtype > SEPCONV_BFLOAT16) invalid("`dtype` must be one of 0 to 3. Received: " + std::to_string(dtype));
-    if (activation->kind < 0 || activation->kind >= SEPCONV_ACTIVATION_COUNT)
-      invalid("`activation` must be one of 0 to " + std::to_string(SEPCONV_ACTIVATION_COUNT - 1) +
-              ". Received: " + std::to_string(activation->kind));
+    require_elementwise(activation, dtype);
     if (count == 0) return;
     require(data, "data");
     const kernel_set& k = *find_isa(nullptr).sets[dtype];
@@ -205,6 +223,94 @@ sepconv_status sepconv_activate(const sepconv_activation* activation, int32_t dt
       k.activate(activation->kind, activation->params, wide, n);
       k.store_tile(wide, 0, 1, static_cast<int64_t>(n), narrow + at, 0, 1);
     }
+  });
+}
+
+sepconv_status sepconv_derive(const sepconv_activation* activation, int32_t dtype, const void* kept, void* gradient, size_t count) {
+  return guarded([&] {
+    require_elementwise(activation, dtype);
+    if (count == 0 || activation->kind == SEPCONV_LINEAR) return;
+    require(kept, "kept");
+    require(gradient, "gradient");
+    const kernel_set& k = *find_isa(nullptr).sets[dtype];
+    const float_modes_guard modes;
+    if (dtype == SEPCONV_FLOAT32 || dtype == SEPCONV_FLOAT64)
+      return k.derive(activation->kind, activation->params, kept, gradient, count);
+    constexpr std::size_t piece = 1024;
+    alignas(64) float of[piece], wide[piece];
+    const uint16_t* from = static_cast<const uint16_t*>(kept);
+    uint16_t* narrow = static_cast<uint16_t*>(gradient);
+    for (std::size_t at = 0; at < count; at += piece) {
+      const std::size_t n = std::min(piece, count - at);
+      k.copy_lines(from + at, 0, 1, 1, static_cast<int64_t>(n), of, 0);
+      k.copy_lines(narrow + at, 0, 1, 1, static_cast<int64_t>(n), wide, 0);
+      k.derive(activation->kind, activation->params, of, wide, n);
+      k.store_tile(wide, 0, 1, static_cast<int64_t>(n), narrow + at, 0, 1);
+    }
+  });
+}
+
+int32_t sepconv_activation_keeps(const sepconv_activation* activation) {
+  if (!activation || activation->kind < 0 || activation->kind >= SEPCONV_ACTIVATION_COUNT) return -1;
+  return static_cast<int32_t>(source_of(*activation));
+}
+
+sepconv_status sepconv_vjp_create(const sepconv_spec* spec, int32_t wanted, const int64_t* gradient_strides, sepconv_vjp** vjp) {
+  return guarded([&] {
+    require(vjp, "vjp");
+    *vjp = nullptr;
+    *vjp = new sepconv_vjp(make_vjp(read(spec, "spec"), wanted, gradient_strides));
+  });
+}
+
+void sepconv_vjp_destroy(sepconv_vjp* vjp) { delete vjp; }
+
+size_t sepconv_vjp_workspace_size(const sepconv_vjp* vjp) { return vjp ? vjp->workspace_size : 0; }
+
+sepconv_status sepconv_vjp_run(const sepconv_vjp* vjp, const sepconv_weights* weights, const void* input, const void* kept,
+                               const void* output_gradient, const sepconv_gradients* gradients, void* workspace) {
+  return guarded([&] {
+    require(vjp, "vjp");
+    const geometry& g = vjp->geometry;
+    const sepconv_weights w = read(weights, "weights");
+    const sepconv_gradients to = read(gradients, "gradients");
+    const int32_t sums = g.dtype == SEPCONV_FLOAT64 ? SEPCONV_FLOAT64 : SEPCONV_FLOAT32;
+    if (w.dtype != sums)
+      invalid("`dtype` of the weights must be that of sums, " + std::to_string(sums) + ". Received: " + std::to_string(w.dtype));
+    require_wanted(w.depthwise_kernel, g.op != SEPCONV_POINTWISE, "depthwise_kernel");
+    require_wanted(w.pointwise_kernel, g.op != SEPCONV_DEPTHWISE, "pointwise_kernel");
+    if (w.depthwise_bias) require_wanted(w.depthwise_bias, g.op == SEPCONV_SEPARABLE, "depthwise_bias");
+    const auto wants = [&](int32_t what) { return vjp->wants(what); };
+    if (g.pixels > 0) {
+      require_wanted(to.input, wants(SEPCONV_GRADIENT_INPUT), "gradients->input");
+      require(input, "input");
+      require(output_gradient, "output_gradient");
+      if (vjp->last != derivative_source::none) require(kept, "kept");
+      require(workspace, "workspace");
+    }
+    require_wanted(to.depthwise_kernel, wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL), "gradients->depthwise_kernel");
+    require_wanted(to.depthwise_bias, wants(SEPCONV_GRADIENT_DEPTHWISE_BIAS), "gradients->depthwise_bias");
+    require_wanted(to.pointwise_kernel, wants(SEPCONV_GRADIENT_POINTWISE_KERNEL), "gradients->pointwise_kernel");
+    require_wanted(to.bias, wants(SEPCONV_GRADIENT_BIAS), "gradients->bias");
+    require_aligned(workspace);
+    run_vjp({vjp, &w, static_cast<const char*>(input), static_cast<const char*>(kept), static_cast<const char*>(output_gradient), to,
+             static_cast<char*>(workspace)});
+  });
+}
+
+sepconv_status sepconv_reference_vjp(const sepconv_spec* spec, const sepconv_weights* weights, const double* input,
+                                     const double* output_gradient, const sepconv_gradients* gradients) {
+  return guarded([&] {
+    const geometry g = make_geometry(read(spec, "spec"));
+    const sepconv_weights w = read(weights, "weights");
+    const sepconv_gradients to = read(gradients, "gradients");
+    if (g.op != SEPCONV_POINTWISE) require(w.depthwise_kernel, "depthwise_kernel");
+    if (g.op != SEPCONV_DEPTHWISE) require(w.pointwise_kernel, "pointwise_kernel");
+    if (g.pixels > 0) {
+      require(input, "input");
+      require(output_gradient, "output_gradient");
+    }
+    reference_vjp(g, w, input, output_gradient, to);
   });
 }
 

@@ -76,6 +76,34 @@ struct multiply_args {
   ptrdiff_t output_row;
 };
 
+// sums[row][column] = sum over pixels of rows(pixel, row) * columns(pixel, column), stored or added to the output.
+struct outer_args {
+  const void* rows;  // T, [pixel][row_step]; whole blocks of it are read
+  ptrdiff_t row_step;
+  const void* columns;  // T, [block][pixel][channel], block_step between blocks
+  ptrdiff_t block_step;
+  int64_t pixels, rows_count, columns_count;
+  bool add;
+  void* output;  // T
+  ptrdiff_t output_row;
+};
+
+struct filter_gradient_args {
+  const void* input;  // T, pixel (0, 0), first channel; whole blocks of channels are read
+  ptrdiff_t input_row, input_column;
+  int64_t input_height, input_width;
+  int64_t kernel_height, kernel_width;
+  int64_t stride_height, stride_width;
+  int64_t dilation_height, dilation_width;
+  int64_t pad_top, pad_left;
+  int64_t output_width;
+  int64_t first, last;  // output pixels of this image in raster order
+  int64_t channels;     // a multiple of a block
+  const void* gradient;  // T, of pixel `first`, first channel
+  ptrdiff_t gradient_pixel;
+  void* sums;  // T [block][tap][channel], added to along the chain
+};
+
 // The name of a storage type and what computes on it.
 typedef void (*filter_channels_fn)(const filter_channels_args*);
 typedef void (*filter_line_fn)(const filter_line_args*);
@@ -89,6 +117,14 @@ typedef void (*store_tile_fn)(const void* source, ptrdiff_t source_row, int64_t 
                               ptrdiff_t target_row, ptrdiff_t target_column);
 // in place, on T; `kind` and `params` are those of sepconv_activation
 typedef void (*activate_fn)(int32_t kind, const double* params, void* data, size_t count);
+// gradient[i] *= derivative, on T; `of` is the activation's output or argument, as derive.hpp says
+typedef void (*derive_fn)(int32_t kind, const double* params, const void* of, void* gradient, size_t count);
+typedef void (*outer_fn)(const outer_args*);
+typedef void (*filter_gradient_fn)(const filter_gradient_args*);
+// target[c] = sum over pixels of source[pixel * step + c], on T; `count` is a multiple of a vector
+typedef void (*sum_pixels_fn)(const void* source, ptrdiff_t step, int64_t pixels, int64_t count, void* target);
+// target[i] += source[i], on T
+typedef void (*accumulate_fn)(const void* source, int64_t count, void* target);
 
 constexpr int max_rows = 14;    // of a micro-tile
 constexpr int max_vectors = 4;  // columns of a micro-tile, in vectors
@@ -109,6 +145,11 @@ struct kernel_set {
   store_tile_fn store_tile;
   store_tile_fn move_tile;  // T to T
   activate_fn activate;
+  derive_fn derive;
+  outer_fn outer;
+  filter_gradient_fn filter_gradient;
+  sum_pixels_fn sum_pixels;
+  accumulate_fn accumulate;
 };
 
 // Multiply-adds in registers, `rounds` times; returns how many (the machine's peak is this over the time).

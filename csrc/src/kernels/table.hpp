@@ -2,11 +2,14 @@
 #pragma once
 
 #include "kernels/activate.hpp"
+#include "kernels/derive.hpp"
 #include "kernels/filter_channels.hpp"
+#include "kernels/filter_gradient.hpp"
 #include "kernels/filter_line.hpp"
 #include "kernels/filter_plane.hpp"
 #include "kernels/move.hpp"
 #include "kernels/multiply.hpp"
+#include "kernels/reduce.hpp"
 #include "kernels/tiles.hpp"
 
 namespace sepconv {
@@ -53,6 +56,11 @@ constexpr kernel_set make_set() {
   set.store_tile = store_tile<T, S>;
   set.move_tile = store_tile<T, T>;
   set.activate = activate<T>;
+  set.derive = derive<T>;
+  set.outer = outer<T>;
+  set.filter_gradient = filter_gradient<T>;
+  set.sum_pixels = sum_pixels<T>;
+  set.accumulate = accumulate<T>;
   return set;
 }
 

@@ -1,0 +1,89 @@
+// Sums over pixels. A chain starts at +0 and takes the pixels in order; the caller cuts them into chunks and adds what comes out.
+#pragma once
+
+#include "kernels/tiles.hpp"
+
+namespace sepconv {
+namespace SEPCONV_ISA {
+
+// outer_rows x (Vectors * lanes) sums of products, the gradient of a pointwise kernel: row r is broadcast, columns are lanes.
+template <class T, int Vectors>
+void outer_tile(const outer_args& g, const T* a, const T* (&column)[Vectors], int64_t rows, int64_t columns, T* y) {
+  vec<T> sum[outer_rows][Vectors] = {};
+  const ptrdiff_t row_step = g.row_step;
+  ptrdiff_t at = 0;  // all column pointers advance alike
+  for (int64_t p = 0; p < g.pixels; ++p, a += row_step, at += block_channels<T>) {
+    vec<T> b[Vectors];
+    unroll<Vectors>::run([&](auto v) { b[decltype(v)::value] = load(column[decltype(v)::value] + at); });
+    unroll<outer_rows>::run([&](auto r) {
+      const vec<T> row = broadcast(a[decltype(r)::value]);
+      unroll<Vectors>::run([&](auto v) {
+        vec<T>& s = sum[decltype(r)::value][decltype(v)::value];
+        s = fma(row, b[decltype(v)::value], s);
+      });
+    });
+  }
+  unroll<outer_rows>::run([&](auto r) {
+    if (decltype(r)::value >= rows) return;
+    T* line = y + decltype(r)::value * g.output_row;
+    unroll<Vectors>::run([&](auto v) {
+      constexpr int first = decltype(v)::value * lanes<T>;
+      const vec<T> s = sum[decltype(r)::value][decltype(v)::value];
+      if (columns - first >= lanes<T>)
+        store(line + first, g.add ? load(line + first) + s : s);
+      else if (columns > first)
+        store_partial(line + first, g.add ? load_partial(line + first, columns - first) + s : s, columns - first);
+    });
+  });
+}
+
+template <class T, int Vectors>
+void outer_columns(const outer_args& g, int64_t first_vector) {
+  constexpr int each = block_channels<T> / lanes<T>;  // vectors of a block
+  const T* column[Vectors];
+  unroll<Vectors>::run([&](auto v) {
+    const int64_t at = first_vector + decltype(v)::value;
+    column[decltype(v)::value] = static_cast<const T*>(g.columns) + at / each * g.block_step + at % each * lanes<T>;
+  });
+  for (int64_t r = 0; r < g.rows_count; r += outer_rows)
+    outer_tile<T, Vectors>(g, static_cast<const T*>(g.rows) + r, column, g.rows_count - r,
+                           g.columns_count - first_vector * lanes<T>,
+                           static_cast<T*>(g.output) + r * g.output_row + first_vector * lanes<T>);
+}
+
+template <class T>
+void outer(const outer_args* args) {
+  const outer_args& g = *args;
+  const int64_t vectors = (g.columns_count + lanes<T> - 1) / lanes<T>, groups = (vectors + outer_vectors - 1) / outer_vectors;
+  for (int64_t i = 0; i < groups; ++i) {  // even groups
+    const int64_t first = i * vectors / groups, here = (i + 1) * vectors / groups - first;
+    unroll<outer_vectors>::run([&](auto v) {
+      if (here == decltype(v)::value + 1) outer_columns<T, decltype(v)::value + 1>(g, first);
+    });
+  }
+}
+
+// y[c] = sum over pixels of x[pixel * step + c]; `count` is a multiple of a vector.
+template <class T>
+void sum_pixels(const void* source, ptrdiff_t step, int64_t pixels, int64_t count, void* target) {
+  const T* x = static_cast<const T*>(source);
+  T* y = static_cast<T*>(target);
+  for (int64_t c = 0; c < count; c += lanes<T>) {
+    vec<T> sum{};
+    for (int64_t p = 0; p < pixels; ++p) sum = sum + load(x + p * step + c);
+    store(y + c, sum);
+  }
+}
+
+// y += x
+template <class T>
+void accumulate(const void* source, int64_t count, void* target) {
+  const T* x = static_cast<const T*>(source);
+  T* y = static_cast<T*>(target);
+  int64_t i = 0;
+  for (; i + lanes<T> <= count; i += lanes<T>) store(y + i, load(y + i) + load(x + i));
+  if (i < count) store_partial(y + i, load_partial(y + i, count - i) + load_partial(x + i, count - i), count - i);
+}
+
+}  // namespace SEPCONV_ISA
+}  // namespace sepconv

@@ -1,0 +1,108 @@
+// Gradients, in three regions: weights packed and output gradients masked; pairs of channels; what is left to add.
+#include <algorithm>
+#include <cstring>
+
+#include "op/vjp_task.hpp"
+#include "runtime/parallel.hpp"
+
+namespace sepconv {
+namespace {
+
+struct target {
+  void* first;          // of part 0: the caller's
+  std::size_t in_part;  // where the others have theirs
+  int64_t count;
+};
+
+// Adds the parts, in order.
+template <class T>
+void add_parts(const vjp_task& t, const target& to) {
+  const sepconv_vjp& v = *t.v;
+  constexpr int64_t piece = 4096;
+  parallel_for((to.count + piece - 1) / piece, v.threads, [&](int64_t i, int32_t) {
+    const int64_t at = i * piece, count = std::min(piece, to.count - at);
+    for (int64_t part = 1; part < v.parts; ++part) {
+      const char* from = t.shared<char>(v.partial) + static_cast<std::size_t>(part - 1) * v.part_size + to.in_part;  // fits: in the workspace
+      v.sums->accumulate(reinterpret_cast<const T*>(from) + at, count, static_cast<T*>(to.first) + at);
+    }
+  });
+}
+
+template <class T>
+void add_mask_sums(const vjp_task& t) {
+  const sepconv_vjp& v = *t.v;
+  const int64_t filters = t.geo().filters(), row = v.filter_blocks * v.block;
+  const T* sums = t.shared<T>(v.mask_sums);
+  T* out = static_cast<T*>(t.gradients.bias);
+  std::copy(sums, sums + filters, out);
+  for (int64_t i = 1; i < v.mask_chunks; ++i) v.sums->accumulate(sums + i * row, filters, out);
+}
+
+template <class T>
+void run_as(const vjp_task& t) {
+  const sepconv_vjp& v = *t.v;
+  const geometry& g = t.geo();
+  const int64_t masks = g.multiplies() ? v.mask_chunks : 0;
+  parallel_for(v.pairs + masks, v.threads, [&](int64_t i, int32_t worker) {
+    if (i < v.pairs)
+      pack_pair<T>(t, i);
+    else
+      mask_chunk<T>(t, i - v.pairs, worker);
+  });
+  if (v.wanted != SEPCONV_GRADIENT_BIAS || !g.multiplies())
+    parallel_for(v.pairs * v.parts, v.threads,
+                 [&](int64_t i, int32_t worker) { run_pair<T>(t, i / v.pairs, i % v.pairs, worker); });
+  const bool bare = !g.multiplies();
+  if (v.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL)) add_parts<T>(t, {t.gradients.depthwise_kernel, 0, g.depth * g.taps});
+  if (v.wants(SEPCONV_GRADIENT_DEPTHWISE_BIAS)) add_parts<T>(t, {t.gradients.depthwise_bias, v.part_depthwise_bias, g.depth});
+  if (v.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL))
+    add_parts<T>(t, {t.gradients.pointwise_kernel, v.part_pointwise, g.depth * g.filters()});
+  if (v.wants(SEPCONV_GRADIENT_BIAS) && bare) add_parts<T>(t, {t.gradients.bias, v.part_bias, g.depth});
+  if (v.wants(SEPCONV_GRADIENT_BIAS) && !bare) add_mask_sums<T>(t);
+}
+
+void clear(void* array, int64_t count, std::size_t size) {
+  if (array) std::memset(array, 0, static_cast<std::size_t>(count) * size);  // fits: the caller's array
+}
+
+}  // namespace
+
+channel_pair pair_of(const sepconv_vjp& v, int64_t index) {
+  const int64_t first = index * v.width, count = std::min(v.width, v.geometry.channels() - first), lanes = v.sums->lanes;
+  return {first, count, (count + lanes - 1) / lanes * lanes};
+}
+
+template <class T>
+void load_pixels(const sepconv_vjp& v, const pixel_source& from, int64_t pixels, int64_t channels, T* to, ptrdiff_t step, T* lines) {
+  if (from.channel == 1 || from.pixel != 1)
+    return v.storage->copy_lines(from.first, from.pixel, from.channel, pixels, channels, to, step);
+  // Pixels next to one another: read along them, then a transpose.
+  const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(v.geometry.dtype));
+  for (int64_t p = 0; p < pixels; p += 64) {
+    const int64_t count = std::min<int64_t>(64, pixels - p);
+    v.storage->copy_lines(from.first + p * element, from.channel, 1, channels, count, lines, 64);
+    v.sums->move_tile(lines, 64, channels, count, to + p * step, 1, step);
+  }
+}
+
+template void load_pixels<float>(const sepconv_vjp&, const pixel_source&, int64_t, int64_t, float*, ptrdiff_t, float*);
+template void load_pixels<double>(const sepconv_vjp&, const pixel_source&, int64_t, int64_t, double*, ptrdiff_t, double*);
+
+void run_vjp(const vjp_task& t) {
+  const geometry& g = t.geo();
+  if (g.pixels == 0) {
+    const std::size_t size = sum_size(g.dtype);
+    clear(t.gradients.depthwise_kernel, g.depth * g.taps, size);
+    clear(t.gradients.depthwise_bias, g.depth, size);
+    clear(t.gradients.pointwise_kernel, g.depth * g.filters(), size);
+    clear(t.gradients.bias, g.filters(), size);
+    return;
+  }
+  if (t.v->wanted == 0) return;
+  if (g.dtype == SEPCONV_FLOAT64)
+    run_as<double>(t);
+  else
+    run_as<float>(t);
+}
+
+}  // namespace sepconv

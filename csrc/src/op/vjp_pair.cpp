@@ -1,0 +1,276 @@
+// The second region: a pair of channels over the slabs of a part. Depthwise rows are recomputed a chunk at a time; only the gradients
+// of a slab's rows are kept, until the input's gradient is made from them.
+#include <algorithm>
+#include <limits>
+
+#include "op/task.hpp"
+#include "op/vjp_task.hpp"
+
+namespace sepconv {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+template <class T>
+class pair_run {
+ public:
+  pair_run(const vjp_task& t, int64_t part, const channel_pair& c, int32_t worker)
+      : t_(t), v_(*t.v), g_(t.geo()), part_(part), c_(c), worker_(worker) {
+    std::fill_n(mine(v_.sums_of_part), g_.multiplier * (g_.taps + 1) * v_.width, T(0));
+  }
+
+  void slabs(int64_t first, int64_t last) {
+    for (int64_t unit = first; unit < last; ++unit) {
+      slab_ = slab_of(v_, unit);
+      const int64_t across = g_.image_pixels / g_.output[v_.axis + 1];
+      base_ = slab_.needed.first * across;
+      if (needs_rows() || v_.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL)) see_input();
+      for (int64_t m = 0; m < g_.multiplier; ++m) {
+        if (v_.needs_row_gradients()) chunks(m, slab_.needed.first * across, slab_.own.first * across, false);
+        chunks(m, slab_.own.first * across, slab_.own.last * across, true);
+        if (v_.needs_row_gradients()) chunks(m, slab_.own.last * across, slab_.needed.last * across, false);
+      }
+      if (v_.wants(SEPCONV_GRADIENT_INPUT)) input_gradient<T>(t_, slab_, c_, worker_);
+      started_ = true;
+    }
+  }
+
+  // The sums of the part, to their places.
+  void store() {
+    T* kernel = target(t_.gradients.depthwise_kernel, 0);
+    T* bias = target(bare() ? t_.gradients.bias : t_.gradients.depthwise_bias, bare() ? v_.part_bias : v_.part_depthwise_bias);
+    for (int64_t m = 0; m < g_.multiplier; ++m) {
+      const T* sums = mine(v_.sums_of_part) + m * (g_.taps + 1) * v_.width;
+      for (int64_t c = 0; c < c_.count; ++c) {
+        const int64_t k = (c_.first + c) * g_.multiplier + m;
+        const T* of_channel = sums + c / v_.block * g_.taps * v_.block + c % v_.block;
+        if (v_.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL))
+          for (int64_t tap = 0; tap < g_.taps; ++tap) kernel[tap * g_.depth + k] = of_channel[tap * v_.block];
+        if (wants_bias()) bias[k] = sums[g_.taps * v_.width + c];
+      }
+    }
+  }
+
+ private:
+  T* mine(region r) const { return t_.of_worker<T>(r, worker_); }
+  bool bare() const { return !g_.multiplies(); }
+  bool wants_bias() const { return v_.wants(bare() ? SEPCONV_GRADIENT_BIAS : SEPCONV_GRADIENT_DEPTHWISE_BIAS); }
+  bool needs_rows() const {
+    return v_.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL) || (v_.needs_row_gradients() && v_.middle != derivative_source::none);
+  }
+
+  T* target(void* whole, std::size_t in_part) const {
+    if (part_ == 0) return static_cast<T*>(whole);
+    return reinterpret_cast<T*>(t_.shared<char>(v_.partial) + static_cast<std::size_t>(part_ - 1) * v_.part_size + in_part);  // fits: in the workspace
+  }
+
+  // The input as kernels see it: where it lies, or what the slab needs of it, packed.
+  void see_input() {
+    const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g_.dtype));
+    const quad& step = g_.input_step;
+    const char* image = t_.input + (slab_.image * step[0] + c_.first * step[3]) * element;
+    height_ = g_.input[1];
+    width_ = g_.input[2];
+    top_ = g_.pad_before[0];
+    left_ = g_.pad_before[1];
+    if (reads_directly(v_, c_.first)) {
+      x_ = reinterpret_cast<const T*>(image);
+      row_ = step[1];
+      column_ = step[2];
+      return;
+    }
+    (v_.axis == 0 ? height_ : width_) = slab_.seen.last - slab_.seen.first;
+    (v_.axis == 0 ? top_ : left_) += slab_.seen.first;
+    image += slab_.seen.first * step[v_.axis == 0 ? 1 : 2] * element;
+    T* to = mine(v_.rows_in);
+    x_ = to;
+    row_ = width_ * v_.width;
+    column_ = v_.width;
+    for (int64_t y = 0; y < height_; ++y)
+      load_pixels(v_, {image + y * step[1] * element, step[2], step[3]}, width_, c_.count, to + y * row_, v_.width, mine(v_.lines));
+  }
+
+  // Pixels [first, last) of the image, in even chunks.
+  void chunks(int64_t m, int64_t first, int64_t last, bool own) {
+    const int64_t count = last - first, pieces = (count + v_.chunk - 1) / v_.chunk;
+    for (int64_t i = 0; i < pieces; ++i) {
+      const int64_t from = first + i * count / pieces, to = first + (i + 1) * count / pieces;
+      const bool differentiates = v_.needs_row_gradients() && v_.middle != derivative_source::none;
+      if (differentiates || (own && v_.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL))) gather(m, from, to);
+      if (own && v_.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL)) pointwise_gradient(m, from, to, started_ || i > 0);
+      if (!v_.needs_row_gradients()) continue;
+      T* gradients = mine(v_.gradients) + (m * (slab_.needed.last - slab_.needed.first) * (g_.image_pixels / g_.output[v_.axis + 1]) +
+                                           from - base_) * v_.width;
+      if (bare())
+        output_gradient(m, from, to, gradients);
+      else
+        multiply(m, from, to, gradients);
+      if (own) sums(m, from, to, gradients);
+    }
+  }
+
+  // Depthwise rows, and in `before` what their activation's derivative is computed from.
+  void gather(int64_t m, int64_t first, int64_t last) {
+    const int64_t at = m * (v_.pairs * v_.width / v_.block) + c_.first / v_.block, count = (last - first) * v_.width;
+    filter_channels_args a = {};
+    a.input = x_;
+    a.input_row = row_;
+    a.input_column = column_;
+    a.input_height = height_;
+    a.input_width = width_;
+    a.kernel_height = g_.kernel[0];
+    a.kernel_width = g_.kernel[1];
+    a.stride_height = g_.stride[0];
+    a.stride_width = g_.stride[1];
+    a.dilation_height = g_.dilation[0];
+    a.dilation_width = g_.dilation[1];
+    a.pad_top = top_;
+    a.pad_left = left_;
+    a.output_width = g_.output[2];
+    a.first = first;
+    a.last = last;
+    a.channels = c_.count;
+    a.weights = t_.shared<T>(v_.blocked) + at * g_.taps * v_.block;
+    a.bias = t_.shared<T>(v_.blocked_bias) + at * v_.block;
+    a.lo = -infinity;
+    a.hi = infinity;
+    T* rows = mine(v_.rows);
+    a.output = rows;
+    a.output_block = v_.block;
+    a.output_pixel = v_.width;
+    v_.sums->filter_channels(&a);
+    const sepconv_activation& f = g_.depthwise_activation;
+    if (v_.middle == derivative_source::argument) std::copy(rows, rows + count, mine(v_.before));
+    if (v_.middle != derivative_source::none) v_.sums->activate(f.kind, f.params, rows, static_cast<std::size_t>(count));
+  }
+
+  const T* masked(int64_t pixel) const {
+    return t_.shared<T>(v_.masked) + (slab_.image * g_.image_pixels + pixel) * v_.block;
+  }
+
+  void pointwise_gradient(int64_t m, int64_t first, int64_t last, bool add) {
+    outer_args a = {};
+    a.rows = mine(v_.rows);
+    a.row_step = v_.width;
+    a.columns = masked(first);
+    a.block_step = v_.pitch * v_.block;
+    a.pixels = last - first;
+    a.rows_count = c_.count;
+    a.columns_count = g_.filters();
+    a.add = add;
+    a.output = target(t_.gradients.pointwise_kernel, v_.part_pointwise) + (c_.first * g_.multiplier + m) * g_.filters();
+    a.output_row = g_.multiplier * g_.filters();
+    v_.sums->outer(&a);
+  }
+
+  // Gradients of depthwise rows: the masked output gradient times the transposed pointwise kernel.
+  void multiply(int64_t m, int64_t first, int64_t last, T* out) {
+    const int64_t lanes = v_.sums->lanes, widest = v_.sums->filters_vectors * lanes, most = v_.sums->filters_rows;
+    const int64_t count = last - first, groups = (count + most - 1) / most;
+    multiply_args a = {};
+    a.bias = t_.shared<T>(v_.zeros);
+    a.blocks = v_.filter_blocks;
+    a.block_step = v_.pitch * v_.block;
+    a.last_block = g_.filters() - (a.blocks - 1) * v_.block;
+    a.passes = 1;
+    a.lo = -infinity;
+    a.hi = infinity;
+    a.output_row = v_.width;
+    for (int64_t c = 0; c < c_.padded; c += widest) {
+      const int64_t vectors = std::min(widest, c_.padded - c) / lanes;
+      a.lanes = t_.shared<T>(v_.panels) + (m * v_.pairs * v_.width + c_.first + c) * g_.filters();
+      for (int64_t group = 0; group < groups; ++group) {
+        const int64_t at = group * count / groups, rows = (group + 1) * count / groups - at;
+        a.broadcast = masked(first + at);
+        a.output = out + at * v_.width + c;
+        v_.sums->filters[rows][vectors](&a);
+      }
+    }
+    const sepconv_activation& f = g_.depthwise_activation;
+    const T* of = mine(v_.middle == derivative_source::argument ? v_.before : v_.rows);
+    if (v_.middle != derivative_source::none) v_.sums->derive(f.kind, f.params, of, out, static_cast<std::size_t>(count * v_.width));  // fits: a chunk
+  }
+
+  // A bare depthwise convolution: the output gradient is that of the rows, but for the activation.
+  void output_gradient(int64_t m, int64_t first, int64_t last, T* out) {
+    const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g_.dtype));
+    const ptrdiff_t channel = g_.multiplier * g_.output_step[3], begin = (c_.first * g_.multiplier + m) * g_.output_step[3];
+    const int64_t image = slab_.image * g_.image_pixels;
+    for (int64_t p = first; p < last;) {
+      const pixel_place from = place(g_, image + p);
+      const int64_t count = std::min(last - p, from.run);
+      const ptrdiff_t offset = (from.offset + begin) * element;
+      T* y = out + (p - first) * v_.width;
+      load_pixels(v_, {t_.output_gradient + offset, g_.output_step[2], channel}, count, c_.count, y, v_.width, mine(v_.lines));
+      if (v_.last != derivative_source::none) {
+        T* kept = mine(v_.rows);
+        load_pixels(v_, {t_.kept + offset, g_.output_step[2], channel}, count, c_.count, kept, v_.width, mine(v_.lines));
+        v_.sums->derive(g_.activation.kind, g_.activation.params, kept, y, static_cast<std::size_t>(count * v_.width));  // fits: a chunk
+      }
+      p += count;
+    }
+  }
+
+  // The chunk's share of the depthwise gradients.
+  void sums(int64_t m, int64_t first, int64_t last, const T* gradients) {
+    T* of_part = mine(v_.sums_of_part) + m * (g_.taps + 1) * v_.width;
+    T* of_chunk = mine(v_.sums_of_chunk);
+    if (wants_bias()) {
+      v_.sums->sum_pixels(gradients, v_.width, last - first, v_.width, of_chunk);
+      v_.sums->accumulate(of_chunk, v_.width, of_part + g_.taps * v_.width);
+    }
+    if (!v_.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL)) return;
+    std::fill_n(of_chunk, g_.taps * v_.width, T(0));
+    filter_gradient_args a = {};
+    a.input = x_;
+    a.input_row = row_;
+    a.input_column = column_;
+    a.input_height = height_;
+    a.input_width = width_;
+    a.kernel_height = g_.kernel[0];
+    a.kernel_width = g_.kernel[1];
+    a.stride_height = g_.stride[0];
+    a.stride_width = g_.stride[1];
+    a.dilation_height = g_.dilation[0];
+    a.dilation_width = g_.dilation[1];
+    a.pad_top = top_;
+    a.pad_left = left_;
+    a.output_width = g_.output[2];
+    a.first = first;
+    a.last = last;
+    a.channels = (c_.count + v_.block - 1) / v_.block * v_.block;
+    a.gradient = gradients;
+    a.gradient_pixel = v_.width;
+    a.sums = of_chunk;
+    v_.sums->filter_gradient(&a);
+    v_.sums->accumulate(of_chunk, g_.taps * v_.width, of_part);
+  }
+
+  const vjp_task& t_;
+  const sepconv_vjp& v_;
+  const geometry& g_;
+  const int64_t part_;
+  const channel_pair c_;
+  const int32_t worker_;
+  slab slab_ = {};
+  int64_t base_ = 0;      // first pixel of the image whose row gradients are kept
+  bool started_ = false;  // a slab of this part is done
+  const T* x_ = nullptr;
+  ptrdiff_t row_ = 0, column_ = 0;
+  int64_t height_ = 0, width_ = 0, top_ = 0, left_ = 0;
+};
+
+}  // namespace
+
+template <class T>
+void run_pair(const vjp_task& t, int64_t part, int64_t pair, int32_t worker) {
+  const sepconv_vjp& v = *t.v;
+  pair_run<T> run(t, part, pair_of(v, pair), worker);
+  run.slabs(part * v.units / v.parts, (part + 1) * v.units / v.parts);
+  run.store();
+}
+
+template void run_pair<float>(const vjp_task&, int64_t, int64_t, int32_t);
+template void run_pair<double>(const vjp_task&, int64_t, int64_t, int32_t);
+
+}  // namespace sepconv

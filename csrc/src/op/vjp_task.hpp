@@ -1,0 +1,61 @@
+// One run of gradients: what its steps share.
+#pragma once
+
+#include "plan/vjp.hpp"
+
+namespace sepconv {
+
+struct vjp_task {
+  const sepconv_vjp* v;
+  const sepconv_weights* weights;
+  const char *input, *kept, *output_gradient;
+  sepconv_gradients gradients;
+  char* workspace;
+
+  const geometry& geo() const { return v->geometry; }
+  template <class T>
+  T* shared(region r) const {
+    return reinterpret_cast<T*>(workspace + r.at);
+  }
+  template <class T>
+  T* of_worker(region r, int32_t worker) const {
+    return reinterpret_cast<T*>(workspace + v->worker_at + v->worker_size * static_cast<std::size_t>(worker) + r.at);  // fits: checked in make_vjp
+  }
+};
+
+// A pair of channels, which one task takes.
+struct channel_pair {
+  int64_t first, count;  // channels
+  int64_t padded;        // whole vectors, as multiplied
+};
+
+channel_pair pair_of(const sepconv_vjp& v, int64_t index);
+
+// Pixels of a strided array of storage, into rows of sums: target[pixel * target_step + channel].
+struct pixel_source {
+  const char* first;  // of the first pixel, first channel
+  ptrdiff_t pixel, channel;
+};
+
+template <class T>
+void load_pixels(const sepconv_vjp& v, const pixel_source& from, int64_t pixels, int64_t channels, T* to, ptrdiff_t step, T* lines);
+
+// The weights of a pair of channels, in the order of all steps.
+template <class T>
+void pack_pair(const vjp_task& t, int64_t pair);
+
+// A chunk of the output gradient times the derivative of the activation, in blocks of filters; and its sums over pixels.
+template <class T>
+void mask_chunk(const vjp_task& t, int64_t index, int32_t worker);
+
+// All gradients of a pair of channels over the slabs of a part.
+template <class T>
+void run_pair(const vjp_task& t, int64_t part, int64_t pair, int32_t worker);
+
+// The input's gradient of a slab, from the gradients of its rows.
+template <class T>
+void input_gradient(const vjp_task& t, const slab& s, const channel_pair& c, int32_t worker);
+
+void run_vjp(const vjp_task& t);
+
+}  // namespace sepconv

@@ -1,0 +1,103 @@
+// The first region: weights in the orders that the steps read, and the masked output gradient.
+#include <algorithm>
+
+#include "op/task.hpp"
+#include "op/vjp_task.hpp"
+
+namespace sepconv {
+namespace {
+
+// weight(tap, k) of a pair, to [multiplier][block][tap][lane], of `taps` taps.
+template <class T, class F>
+void pack_blocks(const sepconv_vjp& v, const channel_pair& c, int64_t taps, T* to, F&& weight) {
+  const int64_t multiplier = v.geometry.multiplier, blocks = v.pairs * v.width / v.block;
+  for (int64_t m = 0; m < multiplier; ++m)
+    for (int64_t first = 0; first < v.width; first += v.block) {
+      T* y = to + (m * blocks + (c.first + first) / v.block) * taps * v.block;
+      for (int64_t tap = 0; tap < taps; ++tap, y += v.block)
+        for (int64_t i = 0; i < v.block; ++i)
+          y[i] = first + i < c.count ? weight(tap, (c.first + first + i) * multiplier + m) : T(0);
+    }
+}
+
+// The pointwise kernel transposed, in panels as wide as the micro-kernel: [multiplier][channel panel][filter][channel].
+template <class T>
+void pack_panels(const vjp_task& t, const channel_pair& c) {
+  const sepconv_vjp& v = *t.v;
+  const geometry& g = t.geo();
+  const T* kernel = static_cast<const T*>(t.weights->pointwise_kernel);
+  const int64_t widest = v.sums->filters_vectors * v.sums->lanes;
+  for (int64_t m = 0; m < g.multiplier; ++m)
+    for (int64_t first = 0; first < c.padded; first += widest) {
+      const int64_t columns = std::min(widest, c.padded - first), rows = std::min(columns, c.count - first);
+      T* y = t.shared<T>(v.panels) + (m * v.pairs * v.width + c.first + first) * g.filters();
+      if (rows < columns) std::fill(y, y + columns * g.filters(), T(0));
+      v.sums->move_tile(kernel + ((c.first + first) * g.multiplier + m) * g.filters(), g.multiplier * g.filters(), rows, g.filters(), y,
+                        1, columns);
+    }
+}
+
+}  // namespace
+
+template <class T>
+void pack_pair(const vjp_task& t, int64_t pair) {
+  const sepconv_vjp& v = *t.v;
+  const geometry& g = t.geo();
+  const channel_pair c = pair_of(v, pair);
+  const T* kernel = static_cast<const T*>(t.weights->depthwise_kernel);
+  const T* bias = static_cast<const T*>(t.weights->depthwise_bias);
+  const auto weight = [&](int64_t tap, int64_t k) { return kernel ? kernel[tap * g.depth + k] : T(1); };
+  pack_blocks(v, c, g.taps, t.shared<T>(v.blocked), weight);
+  pack_blocks(v, c, 1, t.shared<T>(v.blocked_bias), [&](int64_t, int64_t k) { return bias ? bias[k] : T(0); });
+  if (pair == 0) std::fill_n(t.shared<T>(v.zeros), std::max<int64_t>(v.width, 64), T(0));
+  if (v.wants(SEPCONV_GRADIENT_INPUT)) {
+    T* to = t.shared<T>(v.reversed);
+    for (const phase& y : v.phases[0])
+      for (const phase& x : v.phases[1]) {
+        const int64_t taps = y.taps * x.taps;
+        pack_blocks(v, c, taps, to, [&](int64_t tap, int64_t k) {
+          const int64_t i = y.tap + (y.taps - 1 - tap / x.taps) * y.tap_step, j = x.tap + (x.taps - 1 - tap % x.taps) * x.tap_step;
+          return weight(i * g.kernel[1] + j, k);
+        });
+        to += taps * v.pairs * v.width * g.multiplier;
+      }
+  }
+  if (g.multiplies() && v.needs_row_gradients()) pack_panels<T>(t, c);
+}
+
+template void pack_pair<float>(const vjp_task&, int64_t);
+template void pack_pair<double>(const vjp_task&, int64_t);
+
+template <class T>
+void mask_chunk(const vjp_task& t, int64_t index, int32_t worker) {
+  const sepconv_vjp& v = *t.v;
+  const geometry& g = t.geo();
+  const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype)), channel = g.output_step[3];
+  const int64_t begin = index * v.chunk, end = std::min(begin + v.chunk, g.pixels);
+  T* kept = t.of_worker<T>(v.tile, worker);
+  T* lines = t.of_worker<T>(v.lines, worker);
+  for (int64_t f = 0; f < v.filter_blocks; ++f) {
+    const int64_t first = f * v.block, filters = std::min(v.block, g.filters() - first);
+    T* const block = t.shared<T>(v.masked) + f * v.pitch * v.block + begin * v.block;
+    for (int64_t q = begin; q < end;) {
+      const pixel_place from = place(g, q);
+      const int64_t count = std::min(end - q, from.run);
+      const ptrdiff_t offset = (from.offset + first * channel) * element;
+      T* y = block + (q - begin) * v.block;
+      load_pixels(v, {t.output_gradient + offset, g.output_step[2], channel}, count, filters, y, v.block, lines);
+      if (v.last != derivative_source::none) {
+        load_pixels(v, {t.kept + offset, g.output_step[2], channel}, count, filters, kept, v.block, lines);
+        v.sums->derive(g.activation.kind, g.activation.params, kept, y, static_cast<std::size_t>(count * v.block));  // fits: a chunk
+      }
+      q += count;
+    }
+    if (v.wants(SEPCONV_GRADIENT_BIAS))
+      v.sums->sum_pixels(block, v.block, end - begin, v.block,
+                         t.shared<T>(v.mask_sums) + (index * v.filter_blocks + f) * v.block);
+  }
+}
+
+template void mask_chunk<float>(const vjp_task&, int64_t, int32_t);
+template void mask_chunk<double>(const vjp_task&, int64_t, int32_t);
+
+}  // namespace sepconv

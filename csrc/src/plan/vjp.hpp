@@ -1,0 +1,91 @@
+// How the gradients of a convolution are cut: a pure function of geometry (and of threads and cache for nothing that changes a bit).
+//
+//   pair   the channels that a task takes: two blocks, one where there are no more
+//   slab   a range of output rows (of columns where there is one row only) of one image; its weights' share is summed here, and the
+//          part of the input that it owns gets its gradient here, from all outputs that reach it
+//   chunk  at most 256 pixels of a slab: sums over pixels are chains over a chunk, added in order
+//   part   a range of slabs whose sums are added in order; then the parts are. One, unless pairs are few
+#pragma once
+
+#include <vector>
+
+#include "kernels/kernel_types.hpp"
+#include "plan/geometry.hpp"
+
+namespace sepconv {
+
+enum class derivative_source { none, output, argument };
+
+// What the derivative of an activation is computed from.
+derivative_source source_of(const sepconv_activation& a);
+
+// The input positions first, first + stride, ... of an axis. All see the same taps: tap, tap + tap_step, ... They lie `dilation` outputs
+// apart, so that the gradient is a filter without stride over output gradients, with these taps reversed and padding `pad`.
+struct phase {
+  int64_t first, count;
+  int64_t tap, taps, tap_step;
+  int64_t pad;
+};
+
+struct range {
+  int64_t first, last;
+};
+
+struct slab {
+  int64_t image;
+  range own, needed;  // outputs along the axis: whose weights' sums, and whose gradients this slab makes
+  range input;        // inputs along the axis that it owns
+  range seen;         // inputs along the axis that `needed` reads
+};
+
+// A region of the workspace, in bytes.
+struct region {
+  std::size_t at, size;
+};
+
+}  // namespace sepconv
+
+struct sepconv_vjp {
+  sepconv::geometry geometry;
+  const sepconv::kernel_table* table;
+  const sepconv::kernel_set *storage, *sums;  // the kernels of the storage type, and those of sums
+  int32_t wanted, threads;
+  sepconv::quad gradient_step;  // of the input's gradient
+  sepconv::derivative_source middle, last;
+
+  int axis;
+  int64_t block, width, pairs;  // channels of a block, of a pair
+  int64_t slab_size, slabs;     // of an image
+  int64_t units, parts;         // slabs of all images
+  int64_t chunk;
+  int64_t filter_blocks, pitch;    // of the masked output gradient [block][pixel][filter]
+  int64_t mask_chunks;
+  std::vector<sepconv::phase> phases[2];
+  sepconv::pair phase_dilation;
+
+  // Shared: weights in the order of the gather, the same reversed by phases, transposed pointwise panels; masked output gradient, its
+  // sums by chunk; sums of parts after the first
+  sepconv::region blocked, blocked_bias, reversed, panels, zeros, masked, mask_sums, partial;
+  std::size_t part_size, part_depthwise_bias, part_pointwise, part_bias;  // of a part: bytes, and where its arrays begin
+  // Of a worker: packed input, depthwise rows before and after their activation, gradients of rows, a tile and what is added to it, sums of
+  // a chunk and of a part (taps, then biases), pixels on their way through a transpose
+  sepconv::region rows_in, before, rows, gradients, tile, second, sums_of_chunk, sums_of_part, lines;
+  std::size_t worker_at, worker_size, workspace_size;
+
+  bool wants(int32_t what) const { return (wanted & what) != 0; }
+  bool needs_row_gradients() const {
+    return wants(SEPCONV_GRADIENT_INPUT | SEPCONV_GRADIENT_DEPTHWISE_KERNEL | SEPCONV_GRADIENT_DEPTHWISE_BIAS) ||
+           (wants(SEPCONV_GRADIENT_BIAS) && !geometry.multiplies());
+  }
+};
+
+namespace sepconv {
+
+sepconv_vjp make_vjp(const sepconv_spec& spec, int32_t wanted, const int64_t* gradient_strides);
+
+slab slab_of(const sepconv_vjp& v, int64_t unit);
+
+// Whether kernels read the pair of channels from `channel` on where the input lies; else it is packed.
+bool reads_directly(const sepconv_vjp& v, int64_t channel);
+
+}  // namespace sepconv
