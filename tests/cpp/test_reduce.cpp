@@ -34,6 +34,45 @@ TEST(reduce, outer_products_of_every_tail) {
   });
 }
 
+TEST(reduce, masks_with_bounds_and_without) {
+  for_each_set([](const kernel_set& k, int32_t dtype) {
+    const auto check = [&](auto zero) {
+      using T = decltype(zero);
+      constexpr int64_t block = block_channels<T>;
+      generator r(6);
+      for (int64_t pixels = 0; pixels < 7; ++pixels)
+        for (const double hi : {0.5, static_cast<double>(NAN)})
+          for (const bool bounded : {false, true}) {
+            const int64_t step = block + pixels % 3;
+            const std::size_t size = bytes_of(pixels ? (pixels - 1) * step + block : 0, size_of(dtype));
+            guarded d(size, flush::back), of(size, flush::front), y(bytes_of(pixels * block, sizeof(T)), flush::back);
+            guarded sums(bytes_of(block, sizeof(T)), flush::front);
+            fill_normal(d, dtype, r);
+            fill_normal(of, dtype, r);
+            for (int64_t c = 0; c < block; ++c) sums.as<T>()[c] = static_cast<T>(c);
+            const sepconv::mask_args a = {d.get(), bounded ? of.get() : nullptr, step, pixels, -0.25, hi, y.get(), sums.get()};
+            k.mask(&a);
+            ASSERT_TRUE(y.intact() && sums.intact());
+            for (int64_t c = 0; c < block; ++c) {
+              T sum = static_cast<T>(c);
+              for (int64_t p = 0; p < pixels; ++p) {
+                const double x = get(of.get(), dtype, p * step + c);
+                const bool passes = !bounded || (x > -0.25 && !(x >= hi));
+                const T wanted = passes ? static_cast<T>(get(d.get(), dtype, p * step + c)) : T(0);
+                sum += wanted;
+                ASSERT_EQ(y.as<T>()[p * block + c], wanted);
+              }
+              ASSERT_EQ(sums.as<T>()[c], sum);
+            }
+          }
+    };
+    if (dtype == SEPCONV_FLOAT64)
+      check(double{});
+    else
+      check(float{});
+  });
+}
+
 TEST(reduce, sums_of_pixels) {
   for_each_sum_type([](const kernel_set& k, auto zero) {
     using T = decltype(zero);

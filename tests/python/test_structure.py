@@ -94,7 +94,7 @@ FLOORS = [
     "_core _arguments _paths",
     "variables _geometry _dtypes _intake _random _progress",
     "activations initializers regularizers constraints _registry _finish _runtime _plain",
-    "_plans batch_norm",
+    "_plans _vjp batch_norm",
     "layers ops",
     "models saving _summary",
     "__init__",
@@ -198,7 +198,7 @@ PYTHON_ELSEWHERE = {
 
 # And the bench of a source is bench/cpp/bench_<name>.cpp. These have none, since nobody waits for them: the oracle, and what is asked
 # once a process.
-UNTIMED = {"reference", "cpu", "isa"}
+UNTIMED = {"reference", "reference_vjp", "cpu", "isa"}
 BENCHED_WITH = {
     **CPP_ELSEWHERE,
     **dict.fromkeys(("error", "checked", "geometry", "planes", "schedule"), "plan"),

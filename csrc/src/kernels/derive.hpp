@@ -1,6 +1,8 @@
 // Derivatives of the elementwise functions: the gradient of an output becomes that of the argument, in place. `of` is the output where
 // the derivative follows from it, else the argument; derivative_source() in plan/vjp.hpp says which.
 //
+// Functions are static here and in other kernels of gradients: a name and a section of its own for each would be larger than many of them.
+//
 // At a kink the derivative is that of the flat or the lower side. Where it is 0, so is the result, whatever the gradient.
 #pragma once
 
@@ -8,6 +10,24 @@
 
 namespace sepconv {
 namespace SEPCONV_ISA {
+
+#if SEPCONV_ISA_NUMBER == 1  // for the size of its code
+#define SEPCONV_SHARED static __attribute__((noinline))
+#else
+#define SEPCONV_SHARED SEPCONV_INLINE
+#endif
+
+template <class T>
+SEPCONV_SHARED vec<T> power_of_e(vec<T> x) {
+  return exp<T>(x);
+}
+
+template <class T>
+SEPCONV_SHARED vec<T> power_of_e_less_1(vec<T> x) {
+  return expm1<T>(x);
+}
+
+#undef SEPCONV_SHARED
 
 template <class T>
 SEPCONV_INLINE vec<T> one_if(ivec<T> condition) {
@@ -54,7 +74,7 @@ struct derivative_of_leaky_relu {  // of output and argument alike
 struct derivative_of_elu {  // of the output; with alpha < 0, of the argument
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> v, const activation_params<T>& g) {
-    return select<T>(v > vec<T>{}, broadcast(T(1)), select<T>(g.p < vec<T>{}, g.p * exp<T>(v), v + g.p));
+    return select<T>(v > vec<T>{}, broadcast(T(1)), select<T>(g.p < vec<T>{}, g.p * power_of_e<T>(v), v + g.p));
   }
 };
 
@@ -62,7 +82,7 @@ struct derivative_of_celu {  // likewise
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> v, const activation_params<T>& g) {
     const vec<T> scaled = v / g.p;
-    return select<T>(v > vec<T>{}, broadcast(T(1)), select<T>(g.p < vec<T>{}, exp<T>(scaled), scaled + T(1)));
+    return select<T>(v > vec<T>{}, broadcast(T(1)), select<T>(g.p < vec<T>{}, power_of_e<T>(scaled), scaled + T(1)));
   }
 };
 
@@ -77,7 +97,7 @@ struct derivative_of_selu {
 struct derivative_of_softplus {  // sigmoid(x) = 1 - e^-y
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> y, const activation_params<T>&) {
-    return -expm1<T>(-y);
+    return -power_of_e_less_1<T>(-y);
   }
 };
 
@@ -149,7 +169,7 @@ struct derivative_of_exponential {
 struct derivative_of_log_sigmoid {  // sigmoid(-x) = 1 - e^y
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> y, const activation_params<T>&) {
-    return -expm1<T>(y);
+    return -power_of_e_less_1<T>(y);
   }
 };
 
@@ -160,12 +180,25 @@ SEPCONV_INLINE vec<T> held(vec<T> x, T most) {
   return clamp<T>(x, broadcast(-most), broadcast(most));
 }
 
+// sigmoid(u) and sigmoid(-u)
+template <class T>
+struct sigmoids {
+  vec<T> up, down;
+
+  SEPCONV_INLINE explicit sigmoids(vec<T> u) {
+    const vec<T> z = power_of_e<T>(-absolute<T>(u)), large = T(1) / (z + T(1)), small = z * large;
+    const ivec<T> negative = u < vec<T>{};
+    up = select<T>(negative, small, large);
+    down = select<T>(negative, large, small);
+  }
+};
+
 struct derivative_of_silu {
   template <class T>
-  static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>& g) {
+  static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
     const vec<T> near = held<T>(x, sizeof(T) == 4 ? T(110) : T(750));
-    const vec<T> s = sigmoid::of<T>(near, g);
-    return fma(near * s, sigmoid::of<T>(-near, g), s);
+    const sigmoids<T> s(near);
+    return fma(near * s.up, s.down, s.up);
   }
 };
 
@@ -174,7 +207,7 @@ struct derivative_of_gelu {  // P(Z < x) + x * density(x)
   static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
     using c = math_constants<T>;
     const vec<T> a = at_most(absolute<T>(x), broadcast(c::most_tail));
-    const vec<T> power = exp<T>(a * a * T(-0.5));
+    const vec<T> power = power_of_e<T>(a * a * T(-0.5));
     const vec<T> divisor = a + c::tail_shift;
     const vec<T> tail = power * polynomial<T>((a - c::tail_shift) / divisor, c::tail) / divisor;
     const vec<T> below = fma(a * power, broadcast(static_cast<T>(-0.39894228040143267794)), tail);  // at -|x|
@@ -184,13 +217,13 @@ struct derivative_of_gelu {  // P(Z < x) + x * density(x)
 
 struct derivative_of_gelu_tanh {  // s + x u' s (1 - s), s = sigmoid(u), u = k x + c x^3
   template <class T>
-  static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>& g) {
+  static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
     constexpr T k = T(1.5957691216057307117597842), c = T(0.07135481627260024877637752);
     const vec<T> near = held<T>(x, sizeof(T) == 4 ? T(12) : T(22));
     const vec<T> square = near * near, u = near * fma(square, broadcast(c), broadcast(k));
     const vec<T> slope = fma(square, broadcast(T(3) * c), broadcast(k));
-    const vec<T> s = sigmoid::of<T>(u, g);
-    return fma(near * slope * s, sigmoid::of<T>(-u, g), s);
+    const sigmoids<T> s(u);
+    return fma(near * slope * s.up, s.down, s.up);
   }
 };
 
@@ -219,18 +252,19 @@ struct derivative_of_hard_silu {
 
 struct derivative_of_mish {  // w + x sigmoid(x) (1 - w^2), w = tanh(softplus(x))
   template <class T>
-  static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>& g) {
+  static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
     const vec<T> near = held<T>(x, sizeof(T) == 4 ? T(110) : T(750));
-    const vec<T> z = exp<T>(-absolute<T>(near));
+    const vec<T> z = power_of_e<T>(-absolute<T>(near));
     const ivec<T> negative = near < vec<T>{};
     const vec<T> even = select<T>(negative, z * (z + T(2)), fma(z, broadcast(T(2)), broadcast(T(1))));  // e (e + 2), or that by e^2
     const vec<T> w = even / (even + select<T>(negative, broadcast(T(2)), z * z * T(2)));
-    return fma(near * sigmoid::of<T>(near, g), (T(1) - w) * (w + T(1)), w);
+    const vec<T> s = select<T>(negative, z, broadcast(T(1))) / (z + T(1));
+    return fma(near * s, (T(1) - w) * (w + T(1)), w);
   }
 };
 
 template <class F, class T>
-__attribute__((noinline)) void map_gradient(const double* params, const T* of, T* gradient, size_t count) {
+static __attribute__((noinline)) void map_gradient(const double* params, const T* of, T* gradient, size_t count) {
   const activation_params<T> g = {broadcast(static_cast<T>(params[0])), broadcast(static_cast<T>(params[1])),
                                   broadcast(static_cast<T>(params[2]))};
   for (; count > 0; of += lanes<T>, gradient += lanes<T>) {
@@ -249,7 +283,7 @@ __attribute__((noinline)) void map_gradient(const double* params, const T* of, T
 }
 
 template <class T>
-void derive(int32_t kind, const double* params, const void* of, void* gradient, size_t count) {
+static void derive(int32_t kind, const double* params, const void* of, void* gradient, size_t count) {
   const T* v = static_cast<const T*>(of);
   T* d = static_cast<T*>(gradient);
   switch (kind) {

@@ -9,7 +9,7 @@ namespace SEPCONV_ISA {
 
 // A block of pixels, all channels.
 template <class T, class Body, int Rows, int Columns>
-void filter_pixels(const filter_channels_args& g, const T* x, const tap_window& taps, T* y) {
+static void filter_pixels(const filter_channels_args& g, const T* x, const tap_window& taps, T* y) {
   const int64_t all_taps = g.kernel_height * g.kernel_width;
   const vec<T> lo = broadcast(static_cast<T>(g.lo)), hi = broadcast(static_cast<T>(g.hi));
   const T* w = static_cast<const T*>(g.weights) + taps.first_tap * block_channels<T>;

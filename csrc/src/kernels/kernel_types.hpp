@@ -88,6 +88,17 @@ struct outer_args {
   ptrdiff_t output_row;
 };
 
+// output[pixel][lane] = gradient where `of` > lo and not >= hi (NaN: no bound), else 0; and its sums over pixels, added to `sums`.
+struct mask_args {
+  const void* gradient;  // S, a whole block of channels of the first pixel
+  const void* of;        // S, likewise; null: gradient everywhere
+  ptrdiff_t pixel;       // of both
+  int64_t pixels;
+  double lo, hi;
+  void* output;  // T
+  void* sums;    // T, one each channel
+};
+
 struct filter_gradient_args {
   const void* input;  // T, pixel (0, 0), first channel; whole blocks of channels are read
   ptrdiff_t input_row, input_column;
@@ -120,6 +131,7 @@ typedef void (*activate_fn)(int32_t kind, const double* params, void* data, size
 // gradient[i] *= derivative, on T; `of` is the activation's output or argument, as derive.hpp says
 typedef void (*derive_fn)(int32_t kind, const double* params, const void* of, void* gradient, size_t count);
 typedef void (*outer_fn)(const outer_args*);
+typedef void (*mask_fn)(const mask_args*);
 typedef void (*filter_gradient_fn)(const filter_gradient_args*);
 // target[c] = sum over pixels of source[pixel * step + c], on T; `count` is a multiple of a vector
 typedef void (*sum_pixels_fn)(const void* source, ptrdiff_t step, int64_t pixels, int64_t count, void* target);
@@ -147,6 +159,7 @@ struct kernel_set {
   activate_fn activate;
   derive_fn derive;
   outer_fn outer;
+  mask_fn mask;
   filter_gradient_fn filter_gradient;
   sum_pixels_fn sum_pixels;
   accumulate_fn accumulate;

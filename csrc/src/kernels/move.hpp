@@ -64,6 +64,12 @@ void copy_lines(const void* source, ptrdiff_t source_row, ptrdiff_t step, int64_
                 ptrdiff_t target_row) {
   const S* x = static_cast<const S*>(source);
   T* y = static_cast<T*>(target);
+  if (step == 1 && count == block_channels<T>) {  // pixels of one block of channels, of which gradients copy many
+    for (int64_t r = 0; r < rows; ++r, x += source_row, y += target_row)
+      unroll<block_channels<T> / lanes<T>>::run(
+          [&](auto v) { store(y + decltype(v)::value * lanes<T>, load_as(x + decltype(v)::value * lanes<T>)); });
+    return;
+  }
   for (int64_t r = 0; r < rows; ++r) copy_line<S, T>(x + r * source_row, step, count, y + r * target_row);
 }
 

@@ -11,7 +11,7 @@ namespace sepconv {
 namespace SEPCONV_ISA {
 
 template <class T, int Rows, int Vectors, int RowStep, int KStep, bool BiasOfColumn>
-void multiply(const multiply_args* args) {
+static void multiply(const multiply_args* args) {
   const multiply_args& g = *args;
   const T* block = static_cast<const T*>(g.broadcast);
   const T* b = static_cast<const T*>(g.lanes);

@@ -8,7 +8,7 @@ namespace SEPCONV_ISA {
 
 // outer_rows x (Vectors * lanes) sums of products, the gradient of a pointwise kernel: row r is broadcast, columns are lanes.
 template <class T, int Vectors>
-void outer_tile(const outer_args& g, const T* a, const T* (&column)[Vectors], int64_t rows, int64_t columns, T* y) {
+static void outer_tile(const outer_args& g, const T* a, const T* (&column)[Vectors], int64_t rows, int64_t columns, T* y) {
   vec<T> sum[outer_rows][Vectors] = {};
   const ptrdiff_t row_step = g.row_step;
   ptrdiff_t at = 0;  // all column pointers advance alike
@@ -38,7 +38,7 @@ void outer_tile(const outer_args& g, const T* a, const T* (&column)[Vectors], in
 }
 
 template <class T, int Vectors>
-void outer_columns(const outer_args& g, int64_t first_vector) {
+static void outer_columns(const outer_args& g, int64_t first_vector) {
   constexpr int each = block_channels<T> / lanes<T>;  // vectors of a block
   const T* column[Vectors];
   unroll<Vectors>::run([&](auto v) {
@@ -52,7 +52,7 @@ void outer_columns(const outer_args& g, int64_t first_vector) {
 }
 
 template <class T>
-void outer(const outer_args* args) {
+static void outer(const outer_args* args) {
   const outer_args& g = *args;
   const int64_t vectors = (g.columns_count + lanes<T> - 1) / lanes<T>, groups = (vectors + outer_vectors - 1) / outer_vectors;
   for (int64_t i = 0; i < groups; ++i) {  // even groups
@@ -63,9 +63,42 @@ void outer(const outer_args* args) {
   }
 }
 
+// A block of filters of the output gradient, where the output is in (lo, hi) (a bound of NaN is none), or as it is, and its sums. A pass of its own
+// for what is commonest: functions that are flat outside an interval, or linear.
+template <class S, class T, bool Bounded>
+static void mask_rows(const mask_args& g) {
+  constexpr int vectors = block_channels<T> / lanes<T>;
+  const S* d = static_cast<const S*>(g.gradient);
+  const S* of = static_cast<const S*>(g.of);
+  T* y = static_cast<T*>(g.output);
+  const vec<T> lo = broadcast(static_cast<T>(g.lo)), hi = broadcast(static_cast<T>(g.hi));
+  vec<T> sum[vectors];
+  unroll<vectors>::run([&](auto v) { sum[decltype(v)::value] = load(static_cast<const T*>(g.sums) + decltype(v)::value * lanes<T>); });
+  for (int64_t p = 0; p < g.pixels; ++p, d += g.pixel, of += g.pixel, y += block_channels<T>)
+    unroll<vectors>::run([&](auto v) {
+      constexpr int at = decltype(v)::value * lanes<T>;
+      vec<T> value = load_as(d + at);
+      if constexpr (Bounded) {
+        const vec<T> x = load_as(of + at);
+        value = select<T>((x > lo) & ~(x >= hi), value, vec<T>{});
+      }
+      sum[decltype(v)::value] = sum[decltype(v)::value] + value;
+      store(y + at, value);
+    });
+  unroll<vectors>::run([&](auto v) { store(static_cast<T*>(g.sums) + decltype(v)::value * lanes<T>, sum[decltype(v)::value]); });
+}
+
+template <class S, class T>
+static void mask_gradient(const mask_args* args) {
+  if (args->of)
+    mask_rows<S, T, true>(*args);
+  else
+    mask_rows<S, T, false>(*args);
+}
+
 // y[c] = sum over pixels of x[pixel * step + c]; `count` is a multiple of a vector.
 template <class T>
-void sum_pixels(const void* source, ptrdiff_t step, int64_t pixels, int64_t count, void* target) {
+static void sum_pixels(const void* source, ptrdiff_t step, int64_t pixels, int64_t count, void* target) {
   const T* x = static_cast<const T*>(source);
   T* y = static_cast<T*>(target);
   for (int64_t c = 0; c < count; c += lanes<T>) {
@@ -77,7 +110,7 @@ void sum_pixels(const void* source, ptrdiff_t step, int64_t pixels, int64_t coun
 
 // y += x
 template <class T>
-void accumulate(const void* source, int64_t count, void* target) {
+static void accumulate(const void* source, int64_t count, void* target) {
   const T* x = static_cast<const T*>(source);
   T* y = static_cast<T*>(target);
   int64_t i = 0;

@@ -58,6 +58,7 @@ constexpr kernel_set make_set() {
   set.activate = activate<T>;
   set.derive = derive<T>;
   set.outer = outer<T>;
+  set.mask = mask_gradient<S, T>;
   set.filter_gradient = filter_gradient<T>;
   set.sum_pixels = sum_pixels<T>;
   set.accumulate = accumulate<T>;

@@ -22,7 +22,7 @@ constexpr int outer_rows = 4, outer_vectors = 2;
 #else  // 16 registers of 4 floats on x86; multiply-adds are calls there, so registers do not matter
 constexpr int filters_rows = 4, filters_vectors = 2;
 constexpr int pixels_rows = 4, pixels_vectors = 2;
-constexpr int outer_rows = 4, outer_vectors = 2;
+constexpr int outer_rows = 4, outer_vectors = 1;
 #endif
 
 }  // namespace SEPCONV_ISA

@@ -1,5 +1,6 @@
 // The first region: weights in the orders that the steps read, and the masked output gradient.
 #include <algorithm>
+#include <limits>
 
 #include "op/task.hpp"
 #include "op/vjp_task.hpp"
@@ -18,6 +19,22 @@ void pack_blocks(const sepconv_vjp& v, const channel_pair& c, int64_t taps, T* t
         for (int64_t i = 0; i < v.block; ++i)
           y[i] = first + i < c.count ? weight(tap, (c.first + first + i) * multiplier + m) : T(0);
     }
+}
+
+// Where the derivative of an activation is 1, by its output: above lo and not from hi on. It is 0 elsewhere.
+struct interval {
+  bool simple, bounded;
+  double lo, hi;
+};
+
+interval interval_of(const sepconv_activation& a) {
+  switch (a.kind) {
+    case SEPCONV_LINEAR: return {true, false, 0, 0};
+    case SEPCONV_RELU: return {true, true, 0, std::numeric_limits<double>::quiet_NaN()};
+    case SEPCONV_RELU6: return {true, true, 0, 6};
+    case SEPCONV_HARD_TANH: return {true, true, -1, 1};
+    default: return {false, false, 0, 0};
+  }
 }
 
 // The pointwise kernel transposed, in panels as wide as the micro-kernel: [multiplier][channel panel][filter][channel].
@@ -72,28 +89,37 @@ template <class T>
 void mask_chunk(const vjp_task& t, int64_t index, int32_t worker) {
   const sepconv_vjp& v = *t.v;
   const geometry& g = t.geo();
-  const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype)), channel = g.output_step[3];
+  const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype)), channel = g.output_step[3], pixel = g.output_step[2];
   const int64_t begin = index * v.chunk, end = std::min(begin + v.chunk, g.pixels);
+  const interval slope = interval_of(g.activation);
   T* kept = t.of_worker<T>(v.tile, worker);
   T* lines = t.of_worker<T>(v.lines, worker);
+  T* unwanted = t.of_worker<T>(v.second, worker);
   for (int64_t f = 0; f < v.filter_blocks; ++f) {
     const int64_t first = f * v.block, filters = std::min(v.block, g.filters() - first);
-    T* const block = t.shared<T>(v.masked) + f * v.pitch * v.block + begin * v.block;
+    T* const sums = v.wants(SEPCONV_GRADIENT_BIAS) ? t.shared<T>(v.mask_sums) + (index * v.filter_blocks + f) * v.block : unwanted;
+    const bool straight = slope.simple && channel == 1 && filters == v.block;
+    std::fill_n(sums, v.block, T(0));
+    T* const block = t.shared<T>(v.masked) + (f * v.pitch + begin) * v.block;
     for (int64_t q = begin; q < end;) {
       const pixel_place from = place(g, q);
       const int64_t count = std::min(end - q, from.run);
       const ptrdiff_t offset = (from.offset + first * channel) * element;
       T* y = block + (q - begin) * v.block;
-      load_pixels(v, {t.output_gradient + offset, g.output_step[2], channel}, count, filters, y, v.block, lines);
+      q += count;
+      const char* of = t.kept ? t.kept + offset : nullptr;
+      if (straight) {
+        const mask_args a = {t.output_gradient + offset, slope.bounded ? of : nullptr, pixel, count, slope.lo, slope.hi, y, sums};
+        v.storage->mask(&a);
+        continue;
+      }
+      load_pixels(v, {t.output_gradient + offset, pixel, channel}, count, filters, y, v.block, lines);
       if (v.last != derivative_source::none) {
-        load_pixels(v, {t.kept + offset, g.output_step[2], channel}, count, filters, kept, v.block, lines);
+        load_pixels(v, {of, pixel, channel}, count, filters, kept, v.block, lines);
         v.sums->derive(g.activation.kind, g.activation.params, kept, y, static_cast<std::size_t>(count * v.block));  // fits: a chunk
       }
-      q += count;
     }
-    if (v.wants(SEPCONV_GRADIENT_BIAS))
-      v.sums->sum_pixels(block, v.block, end - begin, v.block,
-                         t.shared<T>(v.mask_sums) + (index * v.filter_blocks + f) * v.block);
+    if (!straight && v.wants(SEPCONV_GRADIENT_BIAS)) v.sums->sum_pixels(block, v.block, end - begin, v.block, sums);
   }
 }
 

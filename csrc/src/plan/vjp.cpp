@@ -221,7 +221,7 @@ sepconv_vjp make_vjp(const sepconv_spec& spec, int32_t wanted, const int64_t* gr
   v.block = 64 / static_cast<int64_t>(sum_size(g.dtype));
   v.width = g.channels() <= v.block ? v.block : 2 * v.block;  // fits: constants
   v.pairs = ceil_div(g.channels(), v.width);
-  v.chunk = 256;
+  v.chunk = 128;  // rows and masked gradients of three blocks of filters stay in L1
   v.filter_blocks = ceil_div(g.filters(), v.block);
   v.pitch = g.pixels | 1;  // odd, so that blocks of one pixel don't compete for the same sets of L1
   v.mask_chunks = ceil_div(g.pixels, v.chunk);

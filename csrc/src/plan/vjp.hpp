@@ -3,7 +3,7 @@
 //   pair   the channels that a task takes: two blocks, one where there are no more
 //   slab   a range of output rows (of columns where there is one row only) of one image; its weights' share is summed here, and the
 //          part of the input that it owns gets its gradient here, from all outputs that reach it
-//   chunk  at most 256 pixels of a slab: sums over pixels are chains over a chunk, added in order
+//   chunk  at most 128 pixels of a slab: sums over pixels are chains over a chunk, added in order
 //   part   a range of slabs whose sums are added in order; then the parts are. One, unless pairs are few
 #pragma once
 
