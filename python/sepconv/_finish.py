@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import activations
-from ._arguments import Shape
+from ._arguments import Shape, within
 from ._dtypes import is_real
 
 
@@ -32,14 +32,35 @@ def finish(function: Callable[..., Any], array: np.ndarray, out: np.ndarray | No
     ValueError
         If `function` returns another shape, or not real numbers.
     """
-    shape, dtype = finished_shape(function, array.shape), array.dtype
-    result = np.asarray(function(array))
+    result = _checked(function, np.asarray(function(array)), array)
+    if out is None:
+        return np.require(result, array.dtype, ["C", "W", "A"])
+    out[...] = result
+    return out
+
+
+def finish_vjp(function: Callable[..., Any], array: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """The same without `out`, and the function that turns a gradient of the result into one of `array`."""
+    with within("activation"):
+        result, pull = activations.vjp(function, array)
+
+    def pullback(dy: np.ndarray) -> np.ndarray:
+        gradient = np.asarray(pull(dy))
+        if gradient.shape != array.shape or not is_real(gradient.dtype):
+            raise ValueError(
+                f"The `activation` argument must be a function whose `vjp` gives real gradients of the shape of its argument, "
+                f"{array.shape}. Received: {function!r}, which gave shape={gradient.shape}, dtype={gradient.dtype}"
+            )
+        return np.ascontiguousarray(gradient, array.dtype)
+
+    return np.require(_checked(function, np.asarray(result), array), array.dtype, ["C", "W", "A"]), pullback
+
+
+def _checked(function: Callable[..., Any], result: np.ndarray, array: np.ndarray) -> np.ndarray:
+    shape = finished_shape(function, array.shape)
     if result.shape != shape or not is_real(result.dtype):
         raise ValueError(
             f"The `activation` argument must be a function that returns real numbers in the shape of its argument, {shape}. "
             f"Received: {getattr(function, '__name__', function)!r}, which returned shape={result.shape}, dtype={result.dtype}"
         )
-    if out is None:
-        return np.require(result, dtype, ["C", "W", "A"])
-    out[...] = result
-    return out
+    return result

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from . import _core, _geometry, _intake
 from ._arguments import LARGEST, Shape
-from ._finish import finish, finished_shape
+from ._finish import finish, finish_vjp, finished_shape
+from ._vjp import Pull
 
 # A shape that comes back finds its plan; a stream of new shapes doesn't fill the memory.
 _PLANS = 16
@@ -137,11 +138,12 @@ class Spec:
 class Prepared:
     """What calls of one input shape share: the plan (None if the output is empty) and how to make the output."""
 
-    __slots__ = ("plan", "shape", "dtype", "new")
+    __slots__ = ("plan", "shape", "dtype", "new", "vjps")
 
     def __init__(self, plan: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.plan, self.shape, self.dtype = plan, shape, dtype
         self.new: Callable[..., np.ndarray] = allocator(shape, dtype)
+        self.vjps: dict[int, Any] = {}  # by what is wanted
 
 
 class Convolution:
@@ -173,6 +175,7 @@ class Convolution:
         self._prepared: dict[Any, Prepared] = {}
         self._packs: dict[int, tuple[Any, Any]] = {}
         self._lock = threading.Lock()
+        self._before: Convolution | None = None
         # The short way: recall(inputs, out, num_threads, state) is the result of a call like one of the last, or None.
         self.recall = _core.Recall()
 
@@ -221,7 +224,11 @@ class Convolution:
 
         `state.arrays` are the weights; their pack is kept as long as the same `state` comes.
         """
-        prepared = self.prepare(array, out, num_threads, inputs)
+        output = self._run(self.prepare(array, out, num_threads, inputs), array, out, num_threads, state)
+        return output if self._finish is None else finish(self._finish, output, out)
+
+    def _run(self, prepared: Prepared, array: np.ndarray, out: np.ndarray | None, num_threads: int, state: Any) -> np.ndarray:
+        """What the core computes, before an activation that it doesn't know."""
         output = out if out is not None and self._finish is None else prepared.new(prepared.shape, prepared.dtype)
         plan = prepared.plan
         if plan is not None:
@@ -232,7 +239,60 @@ class Convolution:
             plan.run(packed[1], array, output)
             if self._finish is None:
                 self.recall.keep(array, out, num_threads, state, plan, packed[1], output)
-        return output if self._finish is None else finish(self._finish, output, out)
+        return output
+
+    def linearize(self, inputs: Any, array: np.ndarray, num_threads: int, state: Any) -> tuple[np.ndarray, Pull]:
+        """What `run` computes, and how gradients of that become those of `array` and of the weights, in the order of `Spec.weights`."""
+        prepared = self.prepare(array, None, num_threads, inputs)
+        keeps = _core.activation_keeps(*self.spec.activation)
+        kept: np.ndarray | None = None
+        if keeps == 2:  # the convolution before its activation
+            if self._before is None:
+                self._before = Convolution(replace(self.spec, activation=_LINEAR), self._arrange, None, self._autocast)
+            kept = self._before.run(inputs, array, None, num_threads, state)
+        if kept is not None and self.spec.dtype.itemsize > 2:
+            output = allocator(kept.shape, kept.dtype)(kept.shape, kept.dtype)
+            output[...] = kept
+            _core.activate(output, *self.spec.activation)
+        else:  # in 16 bits, what is kept has been rounded
+            output = self._run(prepared, array, None, num_threads, state)
+        if keeps == 1:
+            kept = output
+        back: Callable[[np.ndarray], np.ndarray] | None = None
+        if self._finish is not None:
+            output, back = finish_vjp(self._finish, output)
+
+        def pull(dy: np.ndarray, input: bool, wanted: Sequence[int]) -> tuple[np.ndarray | None, list[Any]]:
+            return self._gradients(prepared, array, kept, dy if back is None else back(dy), input, wanted, state)
+
+        return output, pull
+
+    def _gradients(
+        self,
+        prepared: Prepared,
+        array: np.ndarray,
+        kept: np.ndarray | None,
+        dy: np.ndarray,
+        input: bool,
+        wanted: Sequence[int],
+        state: Any,
+    ) -> tuple[np.ndarray | None, list[Any]]:
+        sums = np.dtype(np.float64 if self.spec.dtype.itemsize == 8 else np.float32)
+        weights = tuple(None if w is None else w.astype(sums, copy=False) for w in self._arrange(state.arrays))
+        found: list[Any] = [np.empty(w.shape, sums) if i in wanted and w is not None else None for i, w in enumerate(weights)]
+        of_input = allocator(array.shape, array.dtype)(array.shape, array.dtype) if input else None
+        if prepared.plan is None:
+            for gradient in filter(lambda g: g is not None, (of_input, *found)):
+                gradient[...] = 0
+            return of_input, found
+        mask = input + sum(2 << i for i, gradient in enumerate(found) if gradient is not None)
+        vjp = prepared.vjps.get(mask)
+        if vjp is None:
+            strides = _contiguous_strides(array.shape)
+            vjp = prepared.vjps[mask] = prepared.plan.vjp(mask, self.spec._nhwc(strides, strides[0]))
+        if mask:
+            vjp.run(weights, array, kept, dy, (of_input, *found))
+        return of_input, found
 
     def forget(self) -> None:
         """Let go of the packs; the plans stay."""

@@ -152,6 +152,25 @@ class Registry:
         )
 
 
+def differentiable(value: Any, kind: str) -> Callable[[Any], tuple[Any, Callable[[Any], Any]]]:
+    """The method `vjp` of `value`, which returns its result and a function of that result's gradient.
+
+    Raises
+    ------
+    TypeError
+        If it has none, or one that is older than its way to compute.
+    """
+    method = getattr(value, "vjp", None)
+    own = [c for c in type(value).__mro__ if "vjp" in vars(c) or "__call__" in vars(c)]
+    if not callable(method) or (own and "vjp" not in vars(own[0]) and "vjp" not in getattr(value, "__dict__", {})):
+        raise TypeError(
+            f"the {kind} must have a method `vjp(x)`, which returns its result and a function of that result's gradient, to be "
+            f"differentiated. Received: {value!r} (of type {type(value).__name__})"
+        )
+    found: Callable[[Any], tuple[Any, Callable[[Any], Any]]] = method
+    return found
+
+
 def is_keras(value: Any) -> bool:
     """Whether a function or a class is one of Keras, which may be installed beside this package."""
     return str(getattr(value, "__module__", "")).split(".")[0] in ("keras", "tf_keras")

@@ -1,7 +1,7 @@
 """Constraints: what a weight is made to satisfy after every step of training.
 
 A layer takes one as a name, a dictionary of Keras's, an object of these classes, or any function of an array that returns one of
-the same shape. It keeps them with the weights; applying them is for who trains: ``weight.assign(weight.constraint(weight))``.
+the same shape. It keeps them with the weights; `apply_constraints` of a layer or a model applies them, after a step.
 
 Norms are over `axis`, an axis or a list of axes. For a kernel of shape (rows, columns, channels, multiplier) each filter's own is
 ``axis=[0, 1]``, each output channel's, over all inputs, is ``axis=[0, 1, 2]``; the default, 0, is that of a matrix.

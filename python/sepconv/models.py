@@ -14,6 +14,7 @@ from ._arguments import Shape, refuse
 from ._progress import progress
 from ._registry import objects_by_name
 from ._summary import summary_text
+from ._vjp import Gradients
 from .layers._names import auto_name
 from .layers.base import Layer
 from .layers.input import Input
@@ -178,6 +179,53 @@ class Sequential:
         if self._input is None and shape is not None:
             self._input = Input(batch_shape=(None, *shape[1:]))
         return result
+
+    def vjp(
+        self, inputs: Any, *, input: bool = True, num_threads: int | None = None
+    ) -> tuple[np.ndarray, Callable[..., Gradients]]:
+        """What a call returns, and the function that turns a gradient of it into those of the input and of the trainable weights.
+
+        ``pullback(dy, losses=0.0)`` returns ``Gradients(input, weights)``, with `weights` in the order of `trainable_weights`; see
+        `sepconv.layers.Layer.vjp`. What no gradient needs isn't computed: with ``input=False``, nothing below the first layer that
+        has trainable weights.
+
+        Examples
+        --------
+        >>> import numpy as np, sepconv
+        >>> model = sepconv.Sequential([sepconv.DepthwiseConv2D(3), sepconv.Activation("relu")])
+        >>> y, pullback = model.vjp(np.ones((1, 5, 5, 2)), input=False)
+        >>> [g.shape for g in pullback(np.ones_like(y)).weights]
+        [(3, 3, 2, 1), (2,)]
+        """
+        flows = _arguments.boolean(input, "input")
+        if not self._layers:
+            raise ValueError(f"{self.name!r} can't be called: it has no layers. Add one first: `model.add(layer)`.")
+        result = inputs if self._input is not None else _intake.as_array(inputs)
+        shape = getattr(result, "shape", None)
+        steps = []
+        for layer in self._layers:
+            result, pull = layer._vjp(result, flows, num_threads, self._trainable)
+            flows = pull.wants
+            steps.append(pull)
+        if self._input is None and shape is not None:
+            self._input = Input(batch_shape=(None, *shape[1:]))
+
+        def pullback(dy: Any, losses: float = 0.0) -> Gradients:
+            weights: list[Any] = []
+            gradient: Any = dy
+            for step in reversed(steps):
+                if not step.wants:
+                    break
+                gradient, found = step(gradient, losses)
+                weights = found + weights
+            return Gradients(gradient if input else None, weights)
+
+        return result, pullback
+
+    def apply_constraints(self) -> None:
+        """Replace each trainable weight by what its constraint makes of it, as an optimizer does after its step."""
+        for layer in self._layers if self._trainable else ():
+            layer.apply_constraints()
 
     def predict(
         self, x: Any, batch_size: int | None = 32, verbose: int | str = "auto", *, num_threads: int | None = None

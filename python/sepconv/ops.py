@@ -22,9 +22,17 @@ import numpy as np
 from . import _arguments, _dtypes, _intake, _runtime, activations
 from ._arguments import refuse, refuse_shape
 from ._plans import Convolution, Spec
+from ._vjp import Gradients, Pullback, Wanted
 from .variables import Variable
 
-__all__ = ["depthwise_conv", "pointwise_conv", "separable_conv"]
+__all__ = [
+    "depthwise_conv",
+    "depthwise_conv_vjp",
+    "pointwise_conv",
+    "pointwise_conv_vjp",
+    "separable_conv",
+    "separable_conv_vjp",
+]
 
 
 def separable_conv(
@@ -187,6 +195,78 @@ def pointwise_conv(
     return _convolve(_pointwise, (kernel, bias), (strides, data_format), inputs, activation, out, num_threads)
 
 
+def separable_conv_vjp(
+    inputs: Any,
+    depthwise_kernel: Any,
+    pointwise_kernel: Any,
+    strides: Any = 1,
+    padding: Any = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+    *,
+    bias: Any = None,
+    activation: Any = None,
+    depthwise_bias: Any = None,
+    depthwise_activation: Any = None,
+    input: bool = True,
+    num_threads: int | None = None,
+) -> tuple[np.ndarray, Callable[[Any], Gradients]]:
+    """`separable_conv`, and the function that turns a gradient of its result into those of its arguments.
+
+    ``pullback(dy)`` returns ``Gradients(input, weights)``, with `weights` those of `depthwise_kernel`, `pointwise_kernel`, `bias` and
+    `depthwise_bias`, in this order, without those that are None. It holds the arrays as they are, which must not be written to before
+    its last call; see `sepconv.layers.Layer.vjp`.
+
+    Parameters
+    ----------
+    input : bool
+        Whether the gradient of `inputs` is wanted; else it is None.
+
+    Examples
+    --------
+    >>> import numpy as np, sepconv
+    >>> y, pullback = sepconv.ops.separable_conv_vjp(np.ones((1, 5, 5, 2)), np.ones((3, 3, 2, 1)), np.ones((1, 1, 2, 4)))
+    >>> [g.shape for g in pullback(np.ones_like(y)).weights]
+    [(3, 3, 2, 1), (1, 1, 2, 4)]
+    """
+    weights = (depthwise_kernel, depthwise_bias, pointwise_kernel, bias)
+    options = (strides, padding, data_format, dilation_rate, depthwise_activation)
+    return _differentiate(_separable, weights, (0, 2, 3, 1), options, inputs, activation, input, num_threads)
+
+
+def depthwise_conv_vjp(
+    inputs: Any,
+    kernel: Any,
+    strides: Any = 1,
+    padding: Any = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+    *,
+    bias: Any = None,
+    activation: Any = None,
+    input: bool = True,
+    num_threads: int | None = None,
+) -> tuple[np.ndarray, Callable[[Any], Gradients]]:
+    """`depthwise_conv`, and its gradients as `separable_conv_vjp` gives them: `weights` are those of `kernel` and `bias`."""
+    options = (strides, padding, data_format, dilation_rate)
+    return _differentiate(_depthwise, (kernel, bias), (0, 3), options, inputs, activation, input, num_threads)
+
+
+def pointwise_conv_vjp(
+    inputs: Any,
+    kernel: Any,
+    strides: Any = 1,
+    data_format: str | None = None,
+    *,
+    bias: Any = None,
+    activation: Any = None,
+    input: bool = True,
+    num_threads: int | None = None,
+) -> tuple[np.ndarray, Callable[[Any], Gradients]]:
+    """`pointwise_conv`, and its gradients as `separable_conv_vjp` gives them: `weights` are those of `kernel` and `bias`."""
+    return _differentiate(_pointwise, (kernel, bias), (2, 3), (strides, data_format), inputs, activation, input, num_threads)
+
+
 class _Problem(NamedTuple):
     """Checked arguments: the kernel's shape up to the input channels, the weights, the rest of `Spec`."""
 
@@ -281,6 +361,26 @@ def _convolve(
     return _run(kept, inputs, out, threads)
 
 
+def _differentiate(
+    check: Callable[..., _Problem],
+    weights: tuple[Any, ...],
+    order: tuple[int, ...],
+    options: tuple[Any, ...],
+    inputs: Any,
+    activation: Any,
+    input: Any,
+    num_threads: Any,
+) -> tuple[np.ndarray, Callable[[Any], Gradients]]:
+    threads, flows = _runtime.threads(num_threads), _arguments.boolean(input, "input")
+    problem = check(weights, *options)
+    kept = _make(problem, _intake.as_array(inputs), activation, weights, True)
+    array = _taken(kept, inputs)
+    output, pull = kept.convolution.linearize(inputs, array, threads, kept.state)
+    wanted = [Wanted(i, w.astype(_dtypes.floating(w.dtype), copy=False)) for i in order if (w := problem.weights[i]) is not None]
+    pullback = Pullback(pull, output, wanted, flows)
+    return output, lambda dy: pullback(dy)
+
+
 def _identity(weight: Any) -> Hashable:
     """What tells an unchangeable weight apart as long as something holds it; None for what may change."""
     if weight is None:
@@ -314,14 +414,17 @@ def _plans(spec: Spec) -> Convolution:
 
 
 def _run(kept: _Kept, inputs: Any, out: Any, threads: int) -> np.ndarray:
-    convolution, spec = kept.convolution, kept.convolution.spec
-    array = _intake.as_array(inputs)
+    return kept.convolution.run(inputs, _taken(kept, inputs), out, threads, kept.state)
+
+
+def _taken(kept: _Kept, inputs: Any) -> np.ndarray:
+    """`inputs` as the core reads them."""
+    spec, array = kept.convolution.spec, _intake.as_array(inputs)
     if array.ndim != spec.rank + 2:
         refuse_shape("inputs", f"an array of {spec.rank + 2} axes, beside a kernel for {spec.rank} spatial", array.shape)
     if array.shape[spec.channel_axis] != kept.channels:
         refuse_shape("inputs", f"of {kept.channels} channels on axis {spec.channel_axis}, as the kernel is", array.shape)
-    array = convolution.intake(array)
-    return convolution.run(inputs, array, out, threads, kept.state)
+    return kept.convolution.intake(array)
 
 
 def _kernel(value: Any, name: str) -> np.ndarray:

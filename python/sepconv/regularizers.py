@@ -6,7 +6,7 @@ scalar. Sums are made in float64.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,13 @@ class Regularizer(Configured):
     def __call__(self, x: Any) -> float:
         """The loss of the array `x`."""
         return 0.0
+
+    def vjp(self, x: Any) -> tuple[float, Callable[[float], np.ndarray]]:
+        """The loss of the array `x`, and the function that turns a gradient of it into one of `x`, in float64.
+
+        A class that computes another loss needs a method of its own to be differentiated. Where a loss has a kink, its gradient is 0.
+        """
+        return _pair(self(x), np.zeros_like(_float64(x)))
 
 
 class L1L2(Regularizer):
@@ -53,6 +60,10 @@ class L1L2(Regularizer):
         array = _float64(x)
         return self.l1 * float(np.abs(array).sum()) + self.l2 * float(np.square(array).sum())
 
+    def vjp(self, x: Any) -> tuple[float, Callable[[float], np.ndarray]]:
+        array = _float64(x)
+        return _pair(self(x), self.l1 * np.sign(array) + 2 * self.l2 * array)
+
     def get_config(self) -> dict[str, Any]:
         return {"l1": self.l1, "l2": self.l2}
 
@@ -72,6 +83,9 @@ class L1(Regularizer):
     def __call__(self, x: Any) -> float:
         return self.l1 * float(np.abs(_float64(x)).sum())
 
+    def vjp(self, x: Any) -> tuple[float, Callable[[float], np.ndarray]]:
+        return _pair(self(x), self.l1 * np.sign(_float64(x)))
+
     def get_config(self) -> dict[str, Any]:
         return {"l1": self.l1}
 
@@ -90,6 +104,9 @@ class L2(Regularizer):
 
     def __call__(self, x: Any) -> float:
         return self.l2 * float(np.square(_float64(x)).sum())
+
+    def vjp(self, x: Any) -> tuple[float, Callable[[float], np.ndarray]]:
+        return _pair(self(x), 2 * self.l2 * _float64(x))
 
     def get_config(self) -> dict[str, Any]:
         return {"l2": self.l2}
@@ -128,12 +145,32 @@ class OrthogonalRegularizer(Regularizer):
         pairs = len(rows) * (len(rows) - 1) / 2
         if pairs == 0:
             return 0.0
-        rows = rows / np.maximum(np.sqrt(np.square(rows).sum(axis=1, keepdims=True)), 1e-12)
+        rows = rows / _norms(rows)
         cosines = np.abs(rows @ rows.T)
         return self.factor * float(np.tril(cosines, -1).sum()) / pairs
 
+    def vjp(self, x: Any) -> tuple[float, Callable[[float], np.ndarray]]:
+        loss, matrix = self(x), _float64(x)
+        rows = matrix if self.mode == "rows" else matrix.T
+        norms, pairs = _norms(rows), max(len(rows) * (len(rows) - 1) / 2, 1)
+        units = rows / norms
+        signs = np.sign(units @ units.T)
+        np.fill_diagonal(signs, 0)
+        of_units = self.factor / pairs * (signs @ units)
+        inwards = np.where(norms > 1e-12, (units * of_units).sum(axis=1, keepdims=True), 0)
+        gradient = (of_units - units * inwards) / norms
+        return _pair(loss, gradient if self.mode == "rows" else gradient.T)
+
     def get_config(self) -> dict[str, Any]:
         return {"factor": self.factor, "mode": self.mode}
+
+
+def _norms(rows: np.ndarray) -> Any:
+    return np.maximum(np.sqrt(np.square(rows).sum(axis=1, keepdims=True)), 1e-12)
+
+
+def _pair(loss: float, gradient: np.ndarray) -> tuple[float, Callable[[float], np.ndarray]]:
+    return loss, lambda up: up * gradient
 
 
 def _float64(x: Any) -> np.ndarray:

@@ -77,7 +77,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
     trainable : bool
         Whether training may change it.
     regularizer, constraint : callable or None
-        Kept for those who train; nothing here applies a constraint.
+        Kept for training: `Layer.losses` and `Layer.apply_constraints` use them.
     store : Store or None
         Where the value lives, so that a layer's variables change together. None makes one.
 

@@ -26,7 +26,8 @@ def test_docstring_examples(name):
 
 
 NAMES = """ops.separable_conv ops.depthwise_conv ops.pointwise_conv fold_batch_norm Sequential Input options show_config SeparableConv2D
-DepthwiseConv2D SeparableConv1D DepthwiseConv1D Variable layer_separable_conv_2d set_random_seed saving.save_weights""".split()
+DepthwiseConv2D SeparableConv1D DepthwiseConv1D Variable layer_separable_conv_2d set_random_seed saving.save_weights
+ops.separable_conv_vjp activations.vjp SeparableConv2D.vjp Sequential.vjp""".split()
 
 
 @pytest.mark.parametrize("name", NAMES)

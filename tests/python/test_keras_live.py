@@ -342,3 +342,70 @@ def test_the_recording_is_of_this_keras():
     """Of the configurations at least: other versions may add keys, and then the recording is to be made anew."""
     for expression, form, _ in recorded("configs"):
         assert plain(keras().layers.serialize(evaluate(expression, keras()))) == form
+
+
+def gradients_of_keras(layer, x, dy, losses):
+    """Of ``sum(dy * layer(x)) + losses * sum(layer.losses)``: the input's, then those of the trainable weights."""
+    import jax
+
+    def loss(trained, x):
+        y, _ = layer.stateless_call(trained, [v.value for v in layer.non_trainable_variables], x)
+        # stateless_call leaves out the loss of the activity.
+        own = [v.regularizer(value) for v, value in zip(layer.trainable_variables, trained, strict=True) if v.regularizer]
+        if layer.activity_regularizer:
+            own.append(layer.activity_regularizer(y) / len(x))
+        return (y * dy).sum() + losses * sum(own)
+
+    trained, of_input = jax.grad(loss, (0, 1))([v.value for v in layer.trainable_variables], jax.numpy.asarray(x))
+    return [np.asarray(of_input), *map(np.asarray, trained)]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_gradients_of_random_layers(seed):
+    rng = np.random.RandomState(5000 + seed)
+    name = LAYERS[seed % 4]
+    arguments, shape = draw(rng, name, largest_kernel=4, channels=6)
+    arguments |= {role: value for role, value in objects(rng, name).items() if role.endswith("regularizer")}
+    arguments["activation"] = pick(rng, [n for n in SMOOTH if n not in ("soft_shrink", "sparsemax")])
+    theirs, ours = pair(name, arguments, shape, rng)
+    ours.trainable = theirs.trainable = seed % 5 > 0
+    x = rng.standard_normal(shape).astype(np.float32)
+    y, pullback = ours.vjp(x)
+    dy = rng.standard_normal(y.shape).astype(np.float32)
+    losses = float(seed % 3)
+    expected, gradients = gradients_of_keras(theirs, x, dy, losses), pullback(dy, losses=losses)
+    found = [gradients.input, *gradients.weights]
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=0, atol=3e-5 * max(1, np.abs(b).max()))
+
+
+def test_training_goes_the_same_way():
+    """Fifty steps of gradient descent with momentum and constraints, from the same weights and data."""
+    arguments = {"filters": 6, "kernel_size": 3, "padding": "same", "activation": "tanh", "depthwise_constraint": "unit_norm"}
+    arguments["pointwise_regularizer"] = {"class_name": "L2", "config": {"l2": 0.001}}
+    rng = np.random.RandomState(1)
+    theirs, ours = pair("SeparableConv2D", arguments, (8, 10, 9, 4), rng)
+    optimizer = keras().optimizers.SGD(0.02, momentum=0.9)
+    optimizer.build(theirs.trainable_variables)
+    velocity = [np.zeros(w.shape, np.float32) for w in ours.trainable_weights]
+    target = rng.standard_normal((8, 10, 9, 6)).astype(np.float32)
+    x = rng.standard_normal((8, 10, 9, 4)).astype(np.float32)
+    histories = [], []
+    for _ in range(50):
+        y, pullback = ours.vjp(x, input=False)
+        histories[0].append(float(((y - target) ** 2).mean()) + sum(ours.losses))
+        for place, gradient in enumerate(pullback(2 * (y - target) / y.size, losses=1.0).weights):
+            velocity[place] = 0.9 * velocity[place] - 0.02 * gradient
+            ours.trainable_weights[place].assign_add(velocity[place])
+        ours.apply_constraints()
+        z = array(theirs(x))
+        histories[1].append(float(((z - target) ** 2).mean()) + float(sum(theirs.losses)))
+        found = gradients_of_keras(theirs, x, 2 * (z - target) / z.size, 1.0)[1:]
+        optimizer.apply([keras().ops.convert_to_tensor(g) for g in found], theirs.trainable_variables)
+        for variable in theirs.trainable_variables:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable.value))
+    np.testing.assert_allclose(*histories, rtol=1e-4)
+    assert histories[0][-1] < histories[0][0]

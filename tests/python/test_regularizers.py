@@ -117,3 +117,26 @@ def test_in_a_layer():
     assert layer.losses == [pytest.approx(0.01 * 4 + 0.01 * 8), pytest.approx(4)]
     with pytest.raises(ValueError, match="`depthwise_regularizer` argument: the regularizer 'l3' is not known"):
         DepthwiseConv2D(1, depthwise_regularizer="l3")
+
+
+@pytest.mark.parametrize(
+    "regularizer",
+    [L1(0.3), L2(0.2), L1L2(0.1, 0.2), OrthogonalRegularizer(0.5), OrthogonalRegularizer(0.5, "columns"), Regularizer()],
+    ids=repr,
+)
+def test_gradients_are_the_slopes(regularizer):
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    loss, pullback = regularizer.vjp(x)
+    expected = np.empty_like(x)
+    for i in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[i] = 1e-6
+        expected[i] = (regularizer(x + step) - regularizer(x - step)) / 2e-6
+    assert loss == regularizer(x) and np.allclose(pullback(1.0), expected, atol=1e-8)
+    assert np.allclose(pullback(2.0), 2 * expected, atol=2e-8)
+
+
+def test_gradients_at_kinks_and_of_few_rows():
+    assert L1(1).vjp([0.0, -2.0])[1](1.0).tolist() == [0, -1]
+    for matrix in ([[1.0, 2.0]], np.zeros((2, 2))):
+        assert not OrthogonalRegularizer(1.0).vjp(matrix)[1](1.0).any()

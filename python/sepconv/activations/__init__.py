@@ -21,6 +21,7 @@ import numpy as np
 from .._registry import Registry, is_keras
 from . import _along_axis, _elementwise
 from ._along_axis import glu, log_softmax, softmax, sparsemax
+from ._derived import vjp
 from ._elementwise import (
     celu,
     core_form,
@@ -56,6 +57,7 @@ __all__ = [
     "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu", "linear", "log_sigmoid", "log_softmax",
     "mish", "relu", "relu6", "selu", "serialize", "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign",
     "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "swish", "tanh", "tanh_shrink", "threshold",
+    "vjp",
 ]  # fmt: skip
 
 swish, hard_swish = silu, hard_silu

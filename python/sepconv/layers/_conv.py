@@ -14,6 +14,7 @@ from .. import _arguments, _dtypes, _geometry, _runtime, activations, initialize
 from .._arguments import Shape, shape
 from .._intake import as_array
 from .._plans import Convolution, Spec, Weights
+from .._vjp import Pull
 from ..variables import Store, Variable
 from . import _config
 from .base import Layer
@@ -260,6 +261,20 @@ class BaseConv(Layer):
         if self._activity_regularizer is not None:
             self._note_activity(output)
         return output
+
+    def _linearize(self, inputs: Any, num_threads: int | None) -> tuple[np.ndarray, Pull, tuple[np.ndarray, ...]]:
+        convolution, threads = self._convolution, _runtime.threads(num_threads)
+        array = convolution.intake(inputs)
+        self._accept(array.shape)
+        state = self._store.state
+        output, pull = convolution.linearize(inputs, array, threads, state)
+        places = (0, 2, 3) if self.operation == "separable" else (0, 3)  # of the variables, among the weights of the core
+
+        def of_variables(dy: np.ndarray, input: bool, wanted: Sequence[int]) -> tuple[np.ndarray | None, Sequence[Any]]:
+            gradient, found = pull(dy, input, [places[i] for i in wanted])
+            return gradient, [found[place] for place in places]
+
+        return output, of_variables, state.arrays
 
     def explain(self, input_shape: Sequence[int], num_threads: int | None = None) -> Explanation:
         """How a call with a contiguous input of `input_shape` runs: kernel, tile, lane role, threads, FLOPs, bytes, workspace.

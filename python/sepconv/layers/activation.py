@@ -9,8 +9,9 @@ import numpy as np
 
 from .. import _core, _intake, _runtime, activations
 from .._arguments import Shape, shape
-from .._finish import finish, finished_shape
+from .._finish import finish, finish_vjp, finished_shape
 from .._plans import allocator
+from .._vjp import Pull
 from ..variables import Store, Variable
 from . import _config
 from .base import Layer
@@ -114,3 +115,14 @@ class Activation(Layer):
         if self._activity_regularizer is not None:
             self._note_activity(output)
         return output
+
+    def _linearize(self, inputs: Any, num_threads: int | None) -> tuple[np.ndarray, Pull, tuple[np.ndarray, ...]]:
+        _runtime.threads(num_threads)
+        array = _intake.to_dtype(_intake.as_array(inputs), self._compute, self.autocast)
+        self._accept(array.shape)
+        output, pull = finish_vjp(self._activation, array)
+
+        def of_input(dy: np.ndarray, input: bool, wanted: Sequence[int]) -> tuple[np.ndarray | None, Sequence[Any]]:
+            return (pull(dy) if input else None), ()
+
+        return output, of_input, ()

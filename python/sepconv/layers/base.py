@@ -13,6 +13,7 @@ from .. import _dtypes
 from .._arguments import Shape, batch_shape, boolean, layer_name, refuse, shape, within
 from .._dtypes import is_real
 from .._intake import as_array
+from .._vjp import Pull, Pullback, Wanted
 from ..variables import Store, Variable, assign_all
 from . import _config
 from ._names import auto_name
@@ -93,6 +94,61 @@ class Layer(ABC):
     @abstractmethod
     def _make_variables(self, input_shape: Shape, store: Store) -> tuple[Variable, ...]:
         """The weights, in order, for inputs of `input_shape`."""
+
+    # Training.
+
+    def vjp(self, inputs: Any, *, input: bool = True, num_threads: int | None = None) -> tuple[np.ndarray, Pullback]:
+        """What a call returns, and the function that turns a gradient of it into those of the input and of the trainable weights.
+
+        ``pullback(dy, losses=0.0)`` returns the named tuple ``Gradients(input, weights)``: `weights` follows `trainable_weights`, in
+        the dtype of the variables; `input` has the dtype of the output. ``losses=1.0`` adds the gradient of ``sum(layer.losses)``.
+        The function holds the input, the output and the weights as they were: later assignments don't change what it returns. It may
+        be called more than once; don't write to the two arrays before the last time. Its results don't depend on the number of threads.
+
+        Parameters
+        ----------
+        inputs : array_like
+            As for a call.
+        input : bool
+            Whether the input's gradient is wanted; else it isn't computed, and `Gradients.input` is None.
+        num_threads : int or None
+            As for a call; also for the gradients.
+
+        Raises
+        ------
+        TypeError
+            If the activation is a function without a method ``vjp(x)``; see `sepconv.activations.vjp`.
+
+        Examples
+        --------
+        >>> import numpy as np, sepconv
+        >>> layer = sepconv.DepthwiseConv2D(3, depthwise_initializer="ones")
+        >>> y, pullback = layer.vjp(np.ones((1, 3, 3, 1)))
+        >>> gradients = pullback(np.ones_like(y))
+        >>> gradients.input.shape, [g.shape for g in gradients.weights]
+        ((1, 3, 3, 1), [(3, 3, 1, 1), (1,)])
+        """
+        return self._vjp(inputs, boolean(input, "input"), num_threads, True)
+
+    def _vjp(self, inputs: Any, input: bool, num_threads: int | None, trainable: bool) -> tuple[np.ndarray, Pullback]:
+        output, pull, arrays = self._linearize(inputs, num_threads)
+        if self._activity_regularizer is not None:
+            self._note_activity(output)
+        places = {id(v): i for i, v in enumerate(self._variables)}
+        wanted = [
+            Wanted(places[id(v)], arrays[v._index], v.regularizer, f"{self._role(v.name)}_regularizer")
+            for v in (self.trainable_weights if trainable else ())
+        ]
+        return output, Pullback(pull, output, wanted, input, self._activity_regularizer)
+
+    def _linearize(self, inputs: Any, num_threads: int | None) -> tuple[np.ndarray, Pull, tuple[np.ndarray, ...]]:
+        """The output, how its gradients become those of the input and of the variables, and the arrays of the store that it used."""
+        raise TypeError(f"Layer {self.name!r} can't be differentiated: {type(self).__name__} doesn't say how.")
+
+    def apply_constraints(self) -> None:
+        """Replace each trainable weight by what its constraint makes of it, as an optimizer does after its step."""
+        held = [(v, v.constraint(v.numpy())) for v in self.trainable_weights if v.constraint is not None]
+        assign_all([v for v, _ in held], [as_array(value, "constraint") for _, value in held])
 
     # Building.
 

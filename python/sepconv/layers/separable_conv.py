@@ -74,7 +74,7 @@ class SeparableConv1D(_SeparableConv):
     *_initializer : str, dict, array or callable
         ``f(shape, dtype)``, see `sepconv.initializers`.
     *_regularizer, *_constraint : str, dict, callable or None
-        Kept on the weights; regularizers enter `losses`, constraints are for those who train.
+        Kept on the weights; regularizers enter `losses`, `apply_constraints` applies constraints.
     input_shape, batch_input_shape, batch_size
         Build the layer at once, for inputs of this shape without, or with, the batch axis. `batch_size` fills the axis that `input_shape`
         lacks, and isn't enforced at a call.
@@ -163,7 +163,7 @@ class SeparableConv2D(_SeparableConv):
     *_initializer : str, dict, array or callable
         ``f(shape, dtype)``, see `sepconv.initializers`.
     *_regularizer, *_constraint : str, dict, callable or None
-        Kept on the weights; regularizers enter `losses`, constraints are for those who train.
+        Kept on the weights; regularizers enter `losses`, `apply_constraints` applies constraints.
     input_shape, batch_input_shape, batch_size
         Build the layer at once, for inputs of this shape without, or with, the batch axis. `batch_size` fills the axis that `input_shape`
         lacks, and isn't enforced at a call.
