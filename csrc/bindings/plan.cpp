@@ -185,7 +185,7 @@ class Recall {
       if (e.num_threads != num_threads || !e.state.is(state) || e.out.known() == out.is_none() || !e.in.like(in)) continue;
       if (e.out.known() && !(e.out.like(to) && to.writeable() && apart(in, to))) continue;
       const std::shared_ptr<const entry> hold = kept;  // another thread may replace it meanwhile
-      py::object output = e.out.known() ? py::reinterpret_borrow<py::object>(out) : new_array(e.shape, e.in.dtype());
+      py::object output = e.out.known() ? py::reinterpret_borrow<py::object>(out) : new_array(e.shape, e.dtype);
       e.plan->run(*e.pack, in.array->data, view(output).array->data);
       return output;
     }
@@ -197,7 +197,8 @@ class Recall {
     const view in(input), to(out);
     std::vector<std::shared_ptr<const entry>> entries;  // without what this one replaces, and without packs of old weights
     for (const std::shared_ptr<const entry>& e : entries_)
-      if (e->state.is(state) && !(e->num_threads == num_threads && e->in.like(in) && (e->out.known() ? e->out.like(to) : out.is_none())))
+      if (e->state.is(state) && !(e->num_threads == num_threads && e->in.like(in) &&
+                                  (e->out.known() ? e->out.like(to) : out.is_none())))
         entries.push_back(e);
     if (entries.size() >= most) entries.erase(entries.begin());
     entries.push_back(std::make_shared<const entry>(input, out, num_threads, state, plan, pack, output));
@@ -210,7 +211,8 @@ class Recall {
   // An ndarray as NumPy holds it; nothing of another type.
   struct view {
     explicit view(const py::handle& object)
-        : array(Py_TYPE(object.ptr()) == py::detail::npy_api::get().PyArray_Type_ ? py::detail::array_proxy(object.ptr()) : nullptr) {}
+        : array(Py_TYPE(object.ptr()) == py::detail::npy_api::get().PyArray_Type_ ? py::detail::array_proxy(object.ptr())
+                                                                                  : nullptr) {}
     bool known() const { return array; }
     bool writeable() const { return array->flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_; }
     bool aligned() const { return array->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_; }
@@ -240,7 +242,6 @@ class Recall {
       sizes_.insert(sizes_.end(), v.array->strides, v.array->strides + v.array->nd);
     }
     bool known() const { return !sizes_.empty(); }
-    const py::dtype& dtype() const { return dtype_; }
     bool like(const view& v) const {
       if (!v.known() || !v.aligned() || v.array->descr != dtype_.ptr()) return false;
       const auto middle = sizes_.begin() + static_cast<std::ptrdiff_t>(sizes_.size() / 2);
@@ -257,13 +258,15 @@ class Recall {
     entry(const py::array& input, const py::object& out_, int num_threads_, const py::object& state_, const py::object& plan_,
           const py::object& pack_, const py::array& output)
         : in(input), out(out_), num_threads(num_threads_), state(state_), owners{plan_, pack_}, plan(plan_.cast<const Plan*>()),
-          pack(pack_.cast<const sepconv::pack*>()), shape(output.shape(), output.shape() + output.ndim()) {}
+          pack(pack_.cast<const sepconv::pack*>()), shape(output.shape(), output.shape() + output.ndim()),
+          dtype(output.dtype()) {}
     form in, out;
     int num_threads;
     py::object state, owners[2];
     const Plan* plan;
     const sepconv::pack* pack;
     std::vector<py::ssize_t> shape;
+    py::dtype dtype;
   };
 
   static bool apart(const view& a, const view& b) {
@@ -299,7 +302,8 @@ void register_plan(py::module_& m) {
       .def("vjp", &Plan::vjp, py::arg("wanted"), py::arg("gradient_strides"))
       .def("pack", &Plan::pack, py::arg("depthwise_kernel"), py::arg("depthwise_bias"), py::arg("pointwise_kernel"),
            py::arg("bias"))
-      .def("run", py::overload_cast<const sepconv::pack&, const py::array&, py::array&>(&Plan::run, py::const_), py::arg("pack"), py::arg("input"), py::arg("output"))
+      .def("run", py::overload_cast<const sepconv::pack&, const py::array&, py::array&>(&Plan::run, py::const_),
+           py::arg("pack"), py::arg("input"), py::arg("output"))
       .def("reference", &Plan::reference, py::arg("input"), py::arg("depthwise_kernel"), py::arg("depthwise_bias"),
            py::arg("pointwise_kernel"), py::arg("bias"),
            "The result in float64, by nested loops. `input` is (n, h, w, c) float64; so is the result.");

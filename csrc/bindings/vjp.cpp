@@ -68,7 +68,8 @@ void Vjp::run(const weights& weights, const py::array& input, const optional_arr
 
 void register_vjp(py::module_& m) {
   py::class_<Vjp>(m, "Vjp", "The gradients of one convolution. Immutable; threads may share it.")
-      .def("run", &Vjp::run, py::arg("weights"), py::arg("input"), py::arg("kept"), py::arg("output_gradient"), py::arg("gradients"));
+      .def("run", &Vjp::run, py::arg("weights"), py::arg("input"), py::arg("kept"), py::arg("output_gradient"),
+           py::arg("gradients"));
 }
 
 }  // namespace sepconv_python

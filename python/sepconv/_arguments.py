@@ -15,9 +15,15 @@ LARGEST = 2**63 - 1
 Shape = tuple["int | None", ...]
 
 
+# Characters of a value in a message.
+_LONGEST = 300
+
+
 def refuse(name: str, allowed: str, received: object, error: type[Exception] = ValueError) -> NoReturn:
     """Raise `error` in the one form that all messages of the package share."""
-    raise error(f"The `{name}` argument must be {allowed}. Received: {name}={received!r} (of type {type(received).__name__})")
+    text = repr(received)
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    raise error(f"The `{name}` argument must be {allowed}. Received: {name}={text} (of type {type(received).__name__})")
 
 
 def refuse_shape(name: str, allowed: str, received: tuple[int, ...]) -> NoReturn:

@@ -5,16 +5,17 @@ or reversed, without a copy. The computation has the dtype of `inputs` if that i
 float32 (integers, without scaling); kernels and biases are converted to it, and so is the result. A float64 list or array is computed
 in float64.
 
-An array may change between two calls, so its weights are packed at every call. What can't change is packed once: a `Variable`, as a
-layer's weights are, until it is assigned to, or the array of `Variable.numpy()`. To use the same weights again and again, make variables
-of them: ``kernel = sepconv.Variable(kernel, name="kernel")``.
+An array may change between two calls, so its weights are packed at every call. A `Variable`, as a layer's weights are, is packed once
+for each assignment. To use the same weights again and again, make variables of them: ``kernel = sepconv.Variable(kernel, name="kernel")``.
 """
 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Hashable
 from functools import lru_cache
+from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -313,16 +314,27 @@ class _State(NamedTuple):
     arrays: tuple[Any, ...]
 
 
+class _Lasting(NamedTuple):
+    """The same of variables, whose values it doesn't keep alive."""
+
+    spec: Spec
+    values: tuple[Any, ...]
+
+    @property
+    def arrays(self) -> tuple[Any, ...]:
+        return self.spec.weights(*(value and value() for value in self.values))
+
+
 class _Kept(NamedTuple):
-    """A convolution whose weights can't change, with all that its key names by identity."""
+    """A convolution, its weights, and the arguments that its key names by identity."""
 
     convolution: Convolution
-    state: _State
+    state: Any
     channels: int
-    named: tuple[Any, ...]
+    named: Any
 
 
-# Convolutions by their arguments, the oldest first. What can't be found again isn't here.
+# Convolutions of variables by their arguments, the oldest first. One goes when a value of its variables does.
 _kept: dict[Hashable, _Kept] = {}
 _lock = threading.Lock()
 _MOST = 256
@@ -338,27 +350,39 @@ def _convolve(
     num_threads: Any,
 ) -> np.ndarray:
     threads = _runtime.threads(num_threads)
-    names = [_identity(w) for w in weights]
-    lasting = None not in names and type(inputs) is np.ndarray
-    key = (check, inputs.dtype, activation, options, *map(type, options), *names) if lasting else None
-    try:
-        kept = _kept.get(key)
-    except TypeError:  # a list or a dict among them
-        key = kept = None
+    key = _key(check, weights, options, inputs, activation)
+    kept = _kept.get(key) if key else None
     if kept is not None:
         output: np.ndarray | None = kept.convolution.recall(inputs, out, threads, kept.state)
         return _run(kept, inputs, out, threads) if output is None else output
-    kept = _make(check(weights, *options), _intake.as_array(inputs), activation, weights, key is not None)
+    kept = _make(check(weights, *options), _intake.as_array(inputs), activation, key is not None)
     if key is None:
         try:
             return _run(kept, inputs, out, threads)
         finally:
             kept.convolution.forget()  # the next call packs its own
+    order = (None, None, 0, 1) if check is _pointwise else (0, None, None, 1) if check is _depthwise else (0, 1, 2, 3)
+    variables = [None if i is None else weights[i] for i in order]
+    values = tuple(v and weakref.ref(v._array, lambda _: _kept.pop(key, None)) for v in variables)
+    kept = kept._replace(state=_Lasting(kept.convolution.spec, values), named=(activation, options))
     with _lock:
         while len(_kept) >= _MOST:
-            del _kept[next(iter(_kept))]
+            _kept.pop(list(_kept)[0], None)
         _kept[key] = kept
     return _run(kept, inputs, out, threads)
+
+
+def _key(check: Any, weights: tuple[Any, ...], options: tuple[Any, ...], inputs: Any, activation: Any) -> Hashable:
+    """What tells a call apart whose weights can't change but by assignment; None for others."""
+    if type(inputs) is not np.ndarray or not all(w is None or isinstance(w, Variable) for w in weights):
+        return None
+    values = (w and id(w._array) for w in weights)
+    return (check, inputs.dtype, _tag(activation), *map(_tag, options), *values)
+
+
+def _tag(argument: Any) -> Hashable:
+    """Plain values by what they say, since True == 1; others by identity."""
+    return repr(argument) if isinstance(argument, (str, int, float, tuple, list, dict, NoneType)) else id(argument)
 
 
 def _differentiate(
@@ -373,7 +397,7 @@ def _differentiate(
 ) -> tuple[np.ndarray, Callable[[Any], Gradients]]:
     threads, flows = _runtime.threads(num_threads), _arguments.boolean(input, "input")
     problem = check(weights, *options)
-    kept = _make(problem, _intake.as_array(inputs), activation, weights, True)
+    kept = _make(problem, _intake.as_array(inputs), activation, True)
     array = _taken(kept, inputs)
     output, pull = kept.convolution.linearize(inputs, array, threads, kept.state)
     wanted = [Wanted(i, w.astype(_dtypes.floating(w.dtype), copy=False)) for i in order if (w := problem.weights[i]) is not None]
@@ -381,21 +405,7 @@ def _differentiate(
     return output, lambda dy: pullback(dy)
 
 
-def _identity(weight: Any) -> Hashable:
-    """What tells an unchangeable weight apart as long as something holds it; None for what may change."""
-    if weight is None:
-        return 0
-    if isinstance(weight, Variable):
-        return id(weight._array)
-    base = weight
-    while type(base) is np.ndarray:
-        base = base.base
-    return (
-        (id(base), weight.__array_interface__["data"], weight.shape, weight.strides, weight.dtype) if type(base) is bytes else None
-    )
-
-
-def _make(problem: _Problem, array: np.ndarray, activation: Any, weights: tuple[Any, ...], lasting: bool) -> _Kept:
+def _make(problem: _Problem, array: np.ndarray, activation: Any, lasting: bool) -> _Kept:
     with _arguments.within("activation"):
         function = activations.get(activation)
         core = activations.core_form(function)
@@ -403,8 +413,7 @@ def _make(problem: _Problem, array: np.ndarray, activation: Any, weights: tuple[
     options = {**problem.options, "activation": core} if core else problem.options
     spec = Spec(op=problem.op, dtype=_dtypes.floating(array.dtype), kernel=tuple(kernel), **options)
     convolution = _plans(spec) if core and not lasting else Convolution(spec, finish=None if core else function)
-    named = tuple(w._array if isinstance(w, Variable) else w for w in weights)
-    return _Kept(convolution, _State(spec.weights(*problem.weights)), channels, named)
+    return _Kept(convolution, _State(spec.weights(*problem.weights)), channels, None)
 
 
 @lru_cache(maxsize=64)

@@ -269,17 +269,49 @@ def test_variables_are_packed_once_for_each_assignment(monkeypatch):
         return ops.separable_conv(x, *arrays[:2], bias=arrays[2], padding="same", depthwise_activation="relu")
 
     first = ours()
-    assert len(calls) == 1 and np.array_equal(first, ours()) and np.array_equal(first, ours()) and len(calls) == 1
+    calls.clear()
+    assert np.array_equal(first, ours()) and np.array_equal(first, ours()) and not calls
     for variable in (depthwise, pointwise, bias):
         variable += 1.0
         changed = ours()
         assert np.array_equal(changed, expected()) and not np.array_equal(changed, first)
         first = changed
-    kept = depthwise.numpy(), pointwise.numpy()
-    calls.clear()
+
+
+def test_an_old_value_is_not_kept_nor_what_was_packed_of_it():
+    x, kernel = np.ones((1, 5, 5, 2), "f"), sepconv.Variable(np.ones((3, 3, 2, 1), "f"), name="kernel")
+    before = len(ops._kept)
     for _ in range(3):
-        ops.separable_conv(x, *kept)
-    assert len(calls) == 1
+        value = weakref.ref(kernel._array)
+        ops.depthwise_conv(x, kernel)
+        assert len(ops._kept) == before + 1
+        kernel += 1.0
+        assert value() is None and len(ops._kept) == before
+
+
+class Scaled:
+    """Equal to all others of its kind."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __eq__(self, other):
+        return True
+
+    def __hash__(self):
+        return 1
+
+    def __call__(self, y):
+        return y * self.factor
+
+
+def test_activations_that_compare_equal_are_told_apart():
+    x, kernel = np.ones((1, 5, 5, 2), "f"), sepconv.Variable(np.ones((3, 3, 2, 1), "f"), name="kernel")
+    assert [ops.depthwise_conv(x, kernel, activation=Scaled(n)).max() for n in (1, 2, 3)] == [9, 18, 27]
+    config = {"class_name": "LeakyReLU", "config": {"negative_slope": 0.5}}
+    first = ops.depthwise_conv(-x, kernel, activation=config)
+    config["config"]["negative_slope"] = 1.0
+    assert np.array_equal(ops.depthwise_conv(-x, kernel, activation=config), 2 * first)
 
 
 def test_an_array_may_change_between_calls():
@@ -298,6 +330,9 @@ def test_what_is_kept_doesnt_hide_a_wrong_argument():
     ops.depthwise_conv(x, kernel, 1)
     with pytest.raises(ValueError, match="`strides`"):
         ops.depthwise_conv(x, kernel, True)
+    ops.depthwise_conv(x, kernel, (1, 1))
+    with pytest.raises(ValueError, match="`strides`"):
+        ops.depthwise_conv(x, kernel, (True, True))
     with pytest.raises(ValueError, match="`inputs`.*2 channels"):
         ops.depthwise_conv(np.ones((1, 5, 5, 3), "f"), kernel, 1)
     assert ops.depthwise_conv(x, kernel, [2, 2]).shape == (1, 2, 2, 2)

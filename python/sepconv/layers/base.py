@@ -75,6 +75,11 @@ class Layer(ABC):
             raise AttributeError(f"`{key}` of a layer can't be changed; make a new layer with it.")
         object.__setattr__(self, key, value)
 
+    def __delattr__(self, key: str) -> None:
+        if key in self._fixed:
+            raise AttributeError(f"`{key}` of a layer can't be deleted.")
+        object.__delattr__(self, key)
+
     # Subclasses say what they compute.
 
     @abstractmethod
