@@ -34,37 +34,41 @@ TEST(reduce, outer_products_of_every_tail) {
   });
 }
 
-TEST(reduce, masks_with_bounds_and_without) {
+TEST(reduce, masks_of_every_tail_with_bounds_and_without) {
   for_each_set([](const kernel_set& k, int32_t dtype) {
     const auto check = [&](auto zero) {
       using T = decltype(zero);
       constexpr int64_t block = block_channels<T>;
       generator r(6);
-      for (int64_t pixels = 0; pixels < 7; ++pixels)
-        for (const double hi : {0.5, static_cast<double>(NAN)})
-          for (const bool bounded : {false, true}) {
-            const int64_t step = block + pixels % 3;
-            const std::size_t size = bytes_of(pixels ? (pixels - 1) * step + block : 0, size_of(dtype));
-            guarded d(size, flush::back), of(size, flush::front), y(bytes_of(pixels * block, sizeof(T)), flush::back);
-            guarded sums(bytes_of(block, sizeof(T)), flush::front);
-            fill_normal(d, dtype, r);
-            fill_normal(of, dtype, r);
-            for (int64_t c = 0; c < block; ++c) sums.as<T>()[c] = static_cast<T>(c);
-            const sepconv::mask_args a = {d.get(), bounded ? of.get() : nullptr, step, pixels, -0.25, hi, y.get(), sums.get()};
-            k.mask(&a);
-            ASSERT_TRUE(y.intact() && sums.intact());
-            for (int64_t c = 0; c < block; ++c) {
-              T sum = static_cast<T>(c);
-              for (int64_t p = 0; p < pixels; ++p) {
-                const double x = get(of.get(), dtype, p * step + c);
-                const bool passes = !bounded || (x > -0.25 && !(x >= hi));
-                const T wanted = passes ? static_cast<T>(get(d.get(), dtype, p * step + c)) : T(0);
-                sum += wanted;
-                ASSERT_EQ(y.as<T>()[p * block + c], wanted);
-              }
-              ASSERT_EQ(sums.as<T>()[c], sum);
-            }
+      for (int64_t channels = 1; channels <= 8 * block + 1; ++channels) {
+        const int64_t pixels = channels % 5, step = channels + channels % 3, blocks = (channels + block - 1) / block;
+        const bool interleaved = channels % 2, bounded = channels % 4 < 2;
+        const double hi = channels % 3 ? 0.5 : static_cast<double>(NAN);
+        const int64_t output_pixel = interleaved ? blocks * block : block, output_block = interleaved ? block : (pixels + 1) * block;
+        const int64_t outputs = pixels ? (pixels - 1) * output_pixel + (blocks - 1) * output_block + block : 0;
+        const std::size_t size = bytes_of(pixels ? (pixels - 1) * step + channels : 0, size_of(dtype));
+        guarded d(size, flush::back), of(size, flush::front), y(bytes_of(outputs, sizeof(T)), flush::back);
+        guarded sums(bytes_of(blocks * block, sizeof(T)), flush::front);
+        fill_normal(d, dtype, r);
+        fill_normal(of, dtype, r);
+        for (int64_t c = 0; c < blocks * block; ++c) sums.as<T>()[c] = static_cast<T>(c);
+        std::fill_n(y.as<T>(), outputs, T(7));
+        const sepconv::mask_args a = {d.get(), bounded ? of.get() : nullptr, step, pixels, channels, -0.25, hi, y.get(), output_block,
+                                      output_pixel, sums.get()};
+        k.mask(&a);
+        ASSERT_TRUE(y.intact() && sums.intact());
+        for (int64_t c = 0; c < blocks * block; ++c) {
+          T sum = static_cast<T>(c);
+          for (int64_t p = 0; p < pixels; ++p) {
+            const double x = c < channels ? get(of.get(), dtype, p * step + c) : 0;
+            const bool passes = c < channels && (!bounded || (x > -0.25 && !(x >= hi)));
+            const T wanted = passes ? static_cast<T>(get(d.get(), dtype, p * step + c)) : T(0);
+            sum += wanted;
+            ASSERT_EQ(y.as<T>()[p * output_pixel + c / block * output_block + c % block], wanted) << channels << " at " << p << ',' << c;
           }
+          ASSERT_EQ(sums.as<T>()[c], sum) << channels << " at " << c;
+        }
+      }
     };
     if (dtype == SEPCONV_FLOAT64)
       check(double{});

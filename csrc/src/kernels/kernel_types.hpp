@@ -88,15 +88,17 @@ struct outer_args {
   ptrdiff_t output_row;
 };
 
-// output[pixel][lane] = gradient where `of` > lo and not >= hi (NaN: no bound), else 0; and its sums over pixels, added to `sums`.
+// output[pixel][channel] = gradient where `of` > lo and not >= hi (NaN: no bound), else 0; and its sums over pixels, added to `sums`. Output
+// and sums come in whole blocks; what channels leave of the last one becomes 0.
 struct mask_args {
-  const void* gradient;  // S, a whole block of channels of the first pixel
+  const void* gradient;  // S, of the first pixel and channel
   const void* of;        // S, likewise; null: gradient everywhere
   ptrdiff_t pixel;       // of both
-  int64_t pixels;
+  int64_t pixels, channels;
   double lo, hi;
   void* output;  // T
-  void* sums;    // T, one each channel
+  ptrdiff_t output_block, output_pixel;
+  void* sums;  // T, one each channel
 };
 
 struct filter_gradient_args {

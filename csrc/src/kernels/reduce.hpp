@@ -6,7 +6,15 @@
 namespace sepconv {
 namespace SEPCONV_ISA {
 
-// outer_rows x (Vectors * lanes) sums of products, the gradient of a pointwise kernel: row r is broadcast, columns are lanes.
+// The first n values of a vector, stored or added.
+template <class T>
+static __attribute__((noinline)) void store_first_of(T* y, vec<T> x, int64_t n, bool add) {
+  if (n > lanes<T>) n = lanes<T>;
+  store_partial(y, add ? load_partial(y, n) + x : x, n);
+}
+
+// outer_rows x (Vectors * lanes) sums of products, the gradient of a pointwise kernel: row r is broadcast, columns are lanes. `rows` and
+// `columns` of them are stored.
 template <class T, int Vectors>
 static void outer_tile(const outer_args& g, const T* a, const T* (&column)[Vectors], int64_t rows, int64_t columns, T* y) {
   vec<T> sum[outer_rows][Vectors] = {};
@@ -23,16 +31,17 @@ static void outer_tile(const outer_args& g, const T* a, const T* (&column)[Vecto
       });
     });
   }
+  const bool whole = columns >= Vectors * lanes<T>, add = g.add;
   unroll<outer_rows>::run([&](auto r) {
     if (decltype(r)::value >= rows) return;
     T* line = y + decltype(r)::value * g.output_row;
     unroll<Vectors>::run([&](auto v) {
       constexpr int first = decltype(v)::value * lanes<T>;
       const vec<T> s = sum[decltype(r)::value][decltype(v)::value];
-      if (columns - first >= lanes<T>)
-        store(line + first, g.add ? load(line + first) + s : s);
+      if (whole)
+        store(line + first, add ? load(line + first) + s : s);
       else if (columns > first)
-        store_partial(line + first, g.add ? load_partial(line + first, columns - first) + s : s, columns - first);
+        store_first_of(line + first, s, columns - first, add);
     });
   });
 }
@@ -63,37 +72,53 @@ static void outer(const outer_args* args) {
   }
 }
 
-// A block of filters of the output gradient, where the output is in (lo, hi) (a bound of NaN is none), or as it is, and its sums. A pass of its own
-// for what is commonest: functions that are flat outside an interval, or linear.
-template <class S, class T, bool Bounded>
-static void mask_rows(const mask_args& g) {
-  constexpr int vectors = block_channels<T> / lanes<T>;
-  const S* d = static_cast<const S*>(g.gradient);
-  const S* of = static_cast<const S*>(g.of);
-  T* y = static_cast<T*>(g.output);
+// The output gradient where the output is in (lo, hi) (a bound of NaN is none), or as it is, and its sums. A pass of its own for what is
+// commonest: functions that are flat outside an interval, or linear. Several vectors of a pixel at a time, so that whole cache lines
+// follow one another.
+template <class S, class T, bool Bounded, int Vectors, bool Whole>
+static void mask_vectors(const mask_args& g, int64_t first) {
+  constexpr int each = block_channels<T> / lanes<T>;  // vectors of a block
+  const S* d = static_cast<const S*>(g.gradient) + first;
+  const S* of = static_cast<const S*>(g.of) + first;
+  const int64_t at = first / lanes<T>, count = g.channels - first;
+  T* y = static_cast<T*>(g.output) + at / each * g.output_block + at % each * lanes<T>;
+  T* const sums = static_cast<T*>(g.sums) + first;
   const vec<T> lo = broadcast(static_cast<T>(g.lo)), hi = broadcast(static_cast<T>(g.hi));
-  vec<T> sum[vectors];
-  unroll<vectors>::run([&](auto v) { sum[decltype(v)::value] = load(static_cast<const T*>(g.sums) + decltype(v)::value * lanes<T>); });
-  for (int64_t p = 0; p < g.pixels; ++p, d += g.pixel, of += g.pixel, y += block_channels<T>)
-    unroll<vectors>::run([&](auto v) {
-      constexpr int at = decltype(v)::value * lanes<T>;
-      vec<T> value = load_as(d + at);
+  const auto take = [&](const S* p) { return Whole ? load_as(p) : count > 0 ? load_as_partial(p, count) : vec<T>{}; };
+  vec<T> sum[Vectors];
+  unroll<Vectors>::run([&](auto v) { sum[decltype(v)::value] = load(sums + decltype(v)::value * lanes<T>); });
+  for (int64_t p = 0; p < g.pixels; ++p, d += g.pixel, of += g.pixel, y += g.output_pixel)
+    unroll<Vectors>::run([&](auto v) {
+      constexpr int i = decltype(v)::value;
+      vec<T> value = take(d + i * lanes<T>);
       if constexpr (Bounded) {
-        const vec<T> x = load_as(of + at);
+        const vec<T> x = take(of + i * lanes<T>);
         value = select<T>((x > lo) & ~(x >= hi), value, vec<T>{});
       }
-      sum[decltype(v)::value] = sum[decltype(v)::value] + value;
-      store(y + at, value);
+      sum[i] = sum[i] + value;
+      store(y + i / each * g.output_block + i % each * lanes<T>, value);
     });
-  unroll<vectors>::run([&](auto v) { store(static_cast<T*>(g.sums) + decltype(v)::value * lanes<T>, sum[decltype(v)::value]); });
+  unroll<Vectors>::run([&](auto v) { store(sums + decltype(v)::value * lanes<T>, sum[decltype(v)::value]); });
+}
+
+template <class S, class T, bool Bounded>
+static void mask_channels(const mask_args& g) {
+  const int64_t end = (g.channels + block_channels<T> - 1) / block_channels<T> * block_channels<T>;
+  int64_t c = 0;
+#if SEPCONV_ISA_NUMBER != 1  // for the size of its code
+  for (; c + 4 * lanes<T> <= g.channels; c += 4 * lanes<T>) mask_vectors<S, T, Bounded, 4, true>(g, c);
+  for (; c + 2 * lanes<T> <= g.channels; c += 2 * lanes<T>) mask_vectors<S, T, Bounded, 2, true>(g, c);
+#endif
+  for (; c + lanes<T> <= g.channels; c += lanes<T>) mask_vectors<S, T, Bounded, 1, true>(g, c);
+  for (; c < end; c += lanes<T>) mask_vectors<S, T, Bounded, 1, false>(g, c);
 }
 
 template <class S, class T>
 static void mask_gradient(const mask_args* args) {
   if (args->of)
-    mask_rows<S, T, true>(*args);
+    mask_channels<S, T, true>(*args);
   else
-    mask_rows<S, T, false>(*args);
+    mask_channels<S, T, false>(*args);
 }
 
 // y[c] = sum over pixels of x[pixel * step + c]; `count` is a multiple of a vector.

@@ -101,11 +101,11 @@ class pair_run {
       if (!v_.needs_row_gradients()) continue;
       T* gradients = mine(v_.gradients) + (m * (slab_.needed.last - slab_.needed.first) * (g_.image_pixels / g_.output[v_.axis + 1]) +
                                            from - base_) * v_.width;
-      if (bare())
-        output_gradient(m, from, to, gradients);
-      else
-        multiply(m, from, to, gradients);
-      if (own) sums(m, from, to, gradients);
+      const bool summed = bare() && output_gradient(m, from, to, gradients);
+      if (!bare()) multiply(m, from, to, gradients);
+      if (!own) continue;
+      if (wants_bias()) bias_gradient(m, to - from, gradients, summed);
+      if (v_.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL)) kernel_gradient(m, from, to, gradients);
     }
   }
 
@@ -191,35 +191,48 @@ class pair_run {
     if (v_.middle != derivative_source::none) v_.sums->derive(f.kind, f.params, of, out, static_cast<std::size_t>(count * v_.width));  // fits: a chunk
   }
 
-  // A bare depthwise convolution: the output gradient is that of the rows, but for the activation.
-  void output_gradient(int64_t m, int64_t first, int64_t last, T* out) {
-    const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g_.dtype));
+  // A bare depthwise convolution: the output gradient is that of the rows, but for the activation. Whether the chunk's sums over pixels
+  // were made on the way.
+  bool output_gradient(int64_t m, int64_t first, int64_t last, T* out) {
+    const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g_.dtype)), pixel = g_.output_step[2];
     const ptrdiff_t channel = g_.multiplier * g_.output_step[3], begin = (c_.first * g_.multiplier + m) * g_.output_step[3];
     const int64_t image = slab_.image * g_.image_pixels;
+    const interval slope = interval_of(g_.activation);
+    const bool straight = slope.simple && channel == 1;
+    std::fill_n(mine(v_.sums_of_chunk), v_.width, T(0));
     for (int64_t p = first; p < last;) {
       const pixel_place from = place(g_, image + p);
       const int64_t count = std::min(last - p, from.run);
       const ptrdiff_t offset = (from.offset + begin) * element;
       T* y = out + (p - first) * v_.width;
-      load_pixels(v_, {t_.output_gradient + offset, g_.output_step[2], channel}, count, c_.count, y, v_.width, mine(v_.lines));
-      if (v_.last != derivative_source::none) {
-        T* kept = mine(v_.rows);
-        load_pixels(v_, {t_.kept + offset, g_.output_step[2], channel}, count, c_.count, kept, v_.width, mine(v_.lines));
-        v_.sums->derive(g_.activation.kind, g_.activation.params, kept, y, static_cast<std::size_t>(count * v_.width));  // fits: a chunk
-      }
       p += count;
+      const char* const d = t_.output_gradient + offset;
+      const char* const of = t_.kept ? t_.kept + offset : nullptr;
+      if (straight) {
+        const mask_args a = {d, slope.bounded ? of : nullptr, pixel, count, c_.count, slope.lo, slope.hi, y, v_.block, v_.width,
+                             mine(v_.sums_of_chunk)};
+        v_.storage->mask(&a);
+        continue;
+      }
+      load_pixels(v_, {d, pixel, channel}, count, c_.count, y, v_.width, mine(v_.lines));
+      if (v_.last == derivative_source::none) continue;
+      T* kept = mine(v_.rows);
+      load_pixels(v_, {of, pixel, channel}, count, c_.count, kept, v_.width, mine(v_.lines));
+      v_.sums->derive(g_.activation.kind, g_.activation.params, kept, y, static_cast<std::size_t>(count * v_.width));  // fits: a chunk
     }
+    return straight;
   }
 
-  // The chunk's share of the depthwise gradients.
-  void sums(int64_t m, int64_t first, int64_t last, const T* gradients) {
-    T* of_part = mine(v_.sums_of_part) + m * (g_.taps + 1) * v_.width;
+  // The chunk's share of a bias of the rows.
+  void bias_gradient(int64_t m, int64_t pixels, const T* gradients, bool summed) {
     T* of_chunk = mine(v_.sums_of_chunk);
-    if (wants_bias()) {
-      v_.sums->sum_pixels(gradients, v_.width, last - first, v_.width, of_chunk);
-      v_.sums->accumulate(of_chunk, v_.width, of_part + g_.taps * v_.width);
-    }
-    if (!v_.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL)) return;
+    if (!summed) v_.sums->sum_pixels(gradients, v_.width, pixels, v_.width, of_chunk);
+    v_.sums->accumulate(of_chunk, v_.width, mine(v_.sums_of_part) + (m * (g_.taps + 1) + g_.taps) * v_.width);
+  }
+
+  // The chunk's share of the depthwise kernel's gradient.
+  void kernel_gradient(int64_t m, int64_t first, int64_t last, const T* gradients) {
+    T* of_chunk = mine(v_.sums_of_chunk);
     std::fill_n(of_chunk, g_.taps * v_.width, T(0));
     filter_gradient_args a = {};
     a.input = x_;
@@ -243,7 +256,7 @@ class pair_run {
     a.gradient_pixel = v_.width;
     a.sums = of_chunk;
     v_.sums->filter_gradient(&a);
-    v_.sums->accumulate(of_chunk, g_.taps * v_.width, of_part);
+    v_.sums->accumulate(of_chunk, g_.taps * v_.width, mine(v_.sums_of_part) + m * (g_.taps + 1) * v_.width);
   }
 
   const vjp_task& t_;

@@ -31,6 +31,14 @@ struct channel_pair {
 
 channel_pair pair_of(const sepconv_vjp& v, int64_t index);
 
+// Where the derivative of an activation is 1, by its output: above lo and not from hi on. It is 0 elsewhere.
+struct interval {
+  bool simple, bounded;
+  double lo, hi;
+};
+
+interval interval_of(const sepconv_activation& a);
+
 // Pixels of a strided array of storage, into rows of sums: target[pixel * target_step + channel].
 struct pixel_source {
   const char* first;  // of the first pixel, first channel

@@ -21,22 +21,6 @@ void pack_blocks(const sepconv_vjp& v, const channel_pair& c, int64_t taps, T* t
     }
 }
 
-// Where the derivative of an activation is 1, by its output: above lo and not from hi on. It is 0 elsewhere.
-struct interval {
-  bool simple, bounded;
-  double lo, hi;
-};
-
-interval interval_of(const sepconv_activation& a) {
-  switch (a.kind) {
-    case SEPCONV_LINEAR: return {true, false, 0, 0};
-    case SEPCONV_RELU: return {true, true, 0, std::numeric_limits<double>::quiet_NaN()};
-    case SEPCONV_RELU6: return {true, true, 0, 6};
-    case SEPCONV_HARD_TANH: return {true, true, -1, 1};
-    default: return {false, false, 0, 0};
-  }
-}
-
 // The pointwise kernel transposed, in panels as wide as the micro-kernel: [multiplier][channel panel][filter][channel].
 template <class T>
 void pack_panels(const vjp_task& t, const channel_pair& c) {
@@ -55,6 +39,16 @@ void pack_panels(const vjp_task& t, const channel_pair& c) {
 }
 
 }  // namespace
+
+interval interval_of(const sepconv_activation& a) {
+  switch (a.kind) {
+    case SEPCONV_LINEAR: return {true, false, 0, 0};
+    case SEPCONV_RELU: return {true, true, 0, std::numeric_limits<double>::quiet_NaN()};
+    case SEPCONV_RELU6: return {true, true, 0, 6};
+    case SEPCONV_HARD_TANH: return {true, true, -1, 1};
+    default: return {false, false, 0, 0};
+  }
+}
 
 template <class T>
 void pack_pair(const vjp_task& t, int64_t pair) {
@@ -92,35 +86,34 @@ void mask_chunk(const vjp_task& t, int64_t index, int32_t worker) {
   const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype)), channel = g.output_step[3], pixel = g.output_step[2];
   const int64_t begin = index * v.chunk, end = std::min(begin + v.chunk, g.pixels);
   const interval slope = interval_of(g.activation);
+  const bool straight = slope.simple && channel == 1;
   T* kept = t.of_worker<T>(v.tile, worker);
   T* lines = t.of_worker<T>(v.lines, worker);
-  T* unwanted = t.of_worker<T>(v.second, worker);
-  for (int64_t f = 0; f < v.filter_blocks; ++f) {
-    const int64_t first = f * v.block, filters = std::min(v.block, g.filters() - first);
-    T* const sums = v.wants(SEPCONV_GRADIENT_BIAS) ? t.shared<T>(v.mask_sums) + (index * v.filter_blocks + f) * v.block : unwanted;
-    const bool straight = slope.simple && channel == 1 && filters == v.block;
-    std::fill_n(sums, v.block, T(0));
-    T* const block = t.shared<T>(v.masked) + (f * v.pitch + begin) * v.block;
-    for (int64_t q = begin; q < end;) {
-      const pixel_place from = place(g, q);
-      const int64_t count = std::min(end - q, from.run);
-      const ptrdiff_t offset = (from.offset + first * channel) * element;
-      T* y = block + (q - begin) * v.block;
-      q += count;
-      const char* of = t.kept ? t.kept + offset : nullptr;
-      if (straight) {
-        const mask_args a = {t.output_gradient + offset, slope.bounded ? of : nullptr, pixel, count, slope.lo, slope.hi, y, sums};
-        v.storage->mask(&a);
-        continue;
-      }
-      load_pixels(v, {t.output_gradient + offset, pixel, channel}, count, filters, y, v.block, lines);
-      if (v.last != derivative_source::none) {
-        load_pixels(v, {of, pixel, channel}, count, filters, kept, v.block, lines);
-        v.sums->derive(g.activation.kind, g.activation.params, kept, y, static_cast<std::size_t>(count * v.block));  // fits: a chunk
-      }
+  T* const sums = t.shared<T>(v.mask_sums) + index * v.filter_blocks * v.block;
+  T* const masked = t.shared<T>(v.masked) + begin * v.block;
+  std::fill_n(sums, v.filter_blocks * v.block, T(0));
+  for (int64_t q = begin; q < end;) {
+    const pixel_place from = place(g, q);
+    const int64_t count = std::min(end - q, from.run);
+    T* y = masked + (q - begin) * v.block;
+    q += count;
+    const char* const of = t.kept ? t.kept + from.offset * element : nullptr;
+    const char* const d = t.output_gradient + from.offset * element;
+    if (straight) {
+      const mask_args a = {d, slope.bounded ? of : nullptr, pixel, count, g.filters(), slope.lo, slope.hi, y, v.pitch * v.block, v.block, sums};
+      v.storage->mask(&a);
+      continue;
     }
-    if (!straight && v.wants(SEPCONV_GRADIENT_BIAS)) v.sums->sum_pixels(block, v.block, end - begin, v.block, sums);
+    for (int64_t f = 0; f < g.filters(); f += v.block, y += v.pitch * v.block) {
+      const int64_t filters = std::min(v.block, g.filters() - f);
+      load_pixels(v, {d + f * channel * element, pixel, channel}, count, filters, y, v.block, lines);
+      if (v.last == derivative_source::none) continue;
+      load_pixels(v, {of + f * channel * element, pixel, channel}, count, filters, kept, v.block, lines);
+      v.sums->derive(g.activation.kind, g.activation.params, kept, y, static_cast<std::size_t>(count * v.block));  // fits: a chunk
+    }
   }
+  for (int64_t f = 0; !straight && f < v.filter_blocks; ++f)
+    v.sums->sum_pixels(masked + f * v.pitch * v.block, v.block, end - begin, v.block, sums + f * v.block);
 }
 
 template void mask_chunk<float>(const vjp_task&, int64_t, int32_t);

@@ -99,9 +99,7 @@ void lay_out(sepconv_vjp& v) {
   v.panels = shared.take(g.multiplies() && v.needs_row_gradients() ? checked_mul(depth, g.filters(), "filters") : 0);
   v.zeros = shared.take(std::max<int64_t>(v.width, 64));
   v.masked = shared.take(bare ? 0 : checked_mul(checked_mul(v.filter_blocks, v.pitch, "filters"), v.block, "filters"));
-  v.mask_sums = shared.take(bare || !v.wants(SEPCONV_GRADIENT_BIAS)
-                                ? 0
-                                : checked_mul(v.mask_chunks, checked_mul(v.filter_blocks, v.block, "filters"), "filters"));
+  v.mask_sums = shared.take(bare ? 0 : checked_mul(v.mask_chunks, checked_mul(v.filter_blocks, v.block, "filters"), "filters"));
   const int64_t part_count = static_cast<int64_t>(v.part_size) / element;
   v.partial = shared.take(checked_mul(v.parts - 1, part_count, "filters"));
 
