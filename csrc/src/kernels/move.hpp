@@ -70,6 +70,10 @@ void copy_lines(const void* source, ptrdiff_t source_row, ptrdiff_t step, int64_
           [&](auto v) { store(y + decltype(v)::value * lanes<T>, load_as(x + decltype(v)::value * lanes<T>)); });
     return;
   }
+  if (step == 1 && count <= lanes<T>) {  // pixels of few channels
+    for (int64_t r = 0; r < rows; ++r, x += source_row, y += target_row) store_partial(y, load_as_partial(x, count), count);
+    return;
+  }
   for (int64_t r = 0; r < rows; ++r) copy_line<S, T>(x + r * source_row, step, count, y + r * target_row);
 }
 

@@ -29,6 +29,13 @@ void add_parts(const vjp_task& t, const target& to) {
 }
 
 template <class T>
+void mask_chunk(const vjp_task& t, int64_t index, int32_t worker) {
+  const sepconv_vjp& v = *t.v;
+  const int64_t first = index * v.chunk, last = std::min(first + v.chunk, t.geo().pixels);
+  mask(t, first, last, t.shared<T>(v.masked) + first * v.block, t.shared<T>(v.mask_sums) + index * v.filter_blocks * v.block, worker);
+}
+
+template <class T>
 void add_mask_sums(const vjp_task& t) {
   const sepconv_vjp& v = *t.v;
   const int64_t filters = t.geo().filters(), row = v.filter_blocks * v.block;
@@ -42,23 +49,23 @@ template <class T>
 void run_as(const vjp_task& t) {
   const sepconv_vjp& v = *t.v;
   const geometry& g = t.geo();
-  const int64_t masks = g.multiplies() ? v.mask_chunks : 0;
+  const bool bare = !g.multiplies(), shared = !bare && !v.alone;
+  const int64_t masks = shared ? v.mask_chunks : 0;
   parallel_for(v.pairs + masks, v.threads, [&](int64_t i, int32_t worker) {
     if (i < v.pairs)
       pack_pair<T>(t, i);
     else
       mask_chunk<T>(t, i - v.pairs, worker);
   });
-  if (v.wanted != SEPCONV_GRADIENT_BIAS || !g.multiplies())
+  if (v.wanted != SEPCONV_GRADIENT_BIAS || !shared)
     parallel_for(v.pairs * v.parts, v.threads,
                  [&](int64_t i, int32_t worker) { run_pair<T>(t, i / v.pairs, i % v.pairs, worker); });
-  const bool bare = !g.multiplies();
   if (v.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL)) add_parts<T>(t, {t.gradients.depthwise_kernel, 0, g.depth * g.taps});
   if (v.wants(SEPCONV_GRADIENT_DEPTHWISE_BIAS)) add_parts<T>(t, {t.gradients.depthwise_bias, v.part_depthwise_bias, g.depth});
   if (v.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL))
     add_parts<T>(t, {t.gradients.pointwise_kernel, v.part_pointwise, g.depth * g.filters()});
-  if (v.wants(SEPCONV_GRADIENT_BIAS) && bare) add_parts<T>(t, {t.gradients.bias, v.part_bias, g.depth});
-  if (v.wants(SEPCONV_GRADIENT_BIAS) && !bare) add_mask_sums<T>(t);
+  if (v.wants(SEPCONV_GRADIENT_BIAS) && !shared) add_parts<T>(t, {t.gradients.bias, v.part_bias, bare ? g.depth : g.filters()});
+  if (v.wants(SEPCONV_GRADIENT_BIAS) && shared) add_mask_sums<T>(t);
 }
 
 void clear(void* array, int64_t count, std::size_t size) {
@@ -68,7 +75,7 @@ void clear(void* array, int64_t count, std::size_t size) {
 }  // namespace
 
 channel_pair pair_of(const sepconv_vjp& v, int64_t index) {
-  const int64_t first = index * v.width, count = std::min(v.width, v.geometry.channels() - first), lanes = v.sums->lanes;
+  const int64_t first = index * v.width, count = std::min(v.width, v.channels - first), lanes = v.sums->lanes;
   return {first, count, (count + lanes - 1) / lanes * lanes};
 }
 

@@ -7,6 +7,19 @@
 namespace sepconv {
 namespace {
 
+// Adds what belongs to one channel, in order.
+template <class T>
+void add_repeats(const sepconv_vjp& v, int64_t pixels, T* rows) {
+  for (int64_t p = 0; p < pixels; ++p, rows += v.width) {
+    const T* x = rows;
+    for (int64_t c = 0; c < v.geometry.channels(); ++c) {
+      T sum = *x++;
+      for (int64_t m = 1; m < v.repeats; ++m) sum += *x++;
+      rows[c] = sum;
+    }
+  }
+}
+
 // The positions of a phase that a slab owns.
 range owned(const sepconv_vjp& v, int axis, const phase& p, const slab& s) {
   if (axis != v.axis) return {0, p.count};
@@ -45,7 +58,7 @@ void input_gradient(const vjp_task& t, const slab& s, const channel_pair& c, int
     for (const phase& x : v.phases[1]) {
       const int64_t taps = y.taps * x.taps;
       const T* of_phase = weights + c.first * taps;
-      weights += taps * v.pairs * v.width * g.multiplier;
+      weights += taps * v.pairs * v.width * v.multiplier;
       const range rows = owned(v, 0, y, s), columns = owned(v, 1, x, s);
       const int64_t width = columns.last - columns.first, pixels = (rows.last - rows.first) * width;
       if (pixels == 0) continue;
@@ -69,7 +82,8 @@ void input_gradient(const vjp_task& t, const slab& s, const channel_pair& c, int
         a.output_pixel = pixel;
         v.sums->filter_channels(&a);
       };
-      if (v.storage == v.sums && g.multiplier == 1 && taps > 0 && v.gradient_step[3] == 1) {  // straight to where it belongs
+      const bool straight = v.storage == v.sums && v.multiplier == 1 && v.repeats == 1 && v.gradient_step[3] == 1;
+      if (straight && taps > 0) {  // to where it belongs
         const bool even = row_step == width * column_step;
         const int64_t run = even ? pixels : width;
         for (int64_t first = 0; first < pixels; first += run)
@@ -79,14 +93,15 @@ void input_gradient(const vjp_task& t, const slab& s, const channel_pair& c, int
       for (int64_t first = 0; first < pixels; first += v.chunk) {
         const int64_t last = std::min(first + v.chunk, pixels), count = (last - first) * v.width;
         if (taps == 0) std::fill(tile, tile + count, T(0));
-        for (int64_t m = 0; taps > 0 && m < g.multiplier; ++m) {
+        for (int64_t m = 0; taps > 0 && m < v.multiplier; ++m) {
           filter(m, first, last, c.padded, m ? second : tile, v.width);
           if (m) v.sums->accumulate(second, count, tile);
         }
+        if (v.repeats > 1) add_repeats(v, last - first, tile);
         for (int64_t p = first; p < last;) {
           const int64_t row = p / width, column = p - row * width, here = std::min(width - column, last - p);
-          v.storage->store_tile(tile + (p - first) * v.width, v.width, here, c.count, to + (row * row_step + column * column_step) * element,
-                                column_step, v.gradient_step[3]);
+          v.storage->store_tile(tile + (p - first) * v.width, v.width, here, c.count / v.repeats,
+                                to + (row * row_step + column * column_step) * element, column_step, v.gradient_step[3]);
           p += here;
         }
       }

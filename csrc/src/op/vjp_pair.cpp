@@ -16,7 +16,7 @@ class pair_run {
  public:
   pair_run(const vjp_task& t, int64_t part, const channel_pair& c, int32_t worker)
       : t_(t), v_(*t.v), g_(t.geo()), part_(part), c_(c), worker_(worker) {
-    std::fill_n(mine(v_.sums_of_part), g_.multiplier * (g_.taps + 1) * v_.width, T(0));
+    std::fill_n(mine(v_.sums_of_part), v_.multiplier * (g_.taps + 1) * v_.width, T(0));
   }
 
   void slabs(int64_t first, int64_t last) {
@@ -25,7 +25,7 @@ class pair_run {
       const int64_t across = g_.image_pixels / g_.output[v_.axis + 1];
       base_ = slab_.needed.first * across;
       if (needs_rows() || v_.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL)) see_input();
-      for (int64_t m = 0; m < g_.multiplier; ++m) {
+      for (int64_t m = 0; m < v_.multiplier; ++m) {
         if (v_.needs_row_gradients()) chunks(m, slab_.needed.first * across, slab_.own.first * across, false);
         chunks(m, slab_.own.first * across, slab_.own.last * across, true);
         if (v_.needs_row_gradients()) chunks(m, slab_.own.last * across, slab_.needed.last * across, false);
@@ -39,10 +39,10 @@ class pair_run {
   void store() {
     T* kernel = target(t_.gradients.depthwise_kernel, 0);
     T* bias = target(bare() ? t_.gradients.bias : t_.gradients.depthwise_bias, bare() ? v_.part_bias : v_.part_depthwise_bias);
-    for (int64_t m = 0; m < g_.multiplier; ++m) {
+    for (int64_t m = 0; m < v_.multiplier; ++m) {
       const T* sums = mine(v_.sums_of_part) + m * (g_.taps + 1) * v_.width;
       for (int64_t c = 0; c < c_.count; ++c) {
-        const int64_t k = (c_.first + c) * g_.multiplier + m;
+        const int64_t k = (c_.first + c) * v_.multiplier + m;
         const T* of_channel = sums + c / v_.block * g_.taps * v_.block + c % v_.block;
         if (v_.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL))
           for (int64_t tap = 0; tap < g_.taps; ++tap) kernel[tap * g_.depth + k] = of_channel[tap * v_.block];
@@ -86,8 +86,26 @@ class pair_run {
     x_ = to;
     row_ = width_ * v_.width;
     column_ = v_.width;
-    for (int64_t y = 0; y < height_; ++y)
-      load_pixels(v_, {image + y * step[1] * element, step[2], step[3]}, width_, c_.count, to + y * row_, v_.width, mine(v_.lines));
+    for (int64_t y = 0; y < height_; ++y, image += step[1] * element) {
+      T* line = to + y * row_;
+      if (v_.repeats == 1) {
+        load_pixels(v_, {image, step[2], step[3]}, width_, c_.count, line, v_.width, mine(v_.lines));
+        continue;
+      }
+      for (int64_t x = 0; x < width_; x += v_.chunk, line += v_.chunk * v_.width)
+        repeat({image + x * step[2] * element, step[2], step[3]}, std::min(v_.chunk, width_ - x), line);
+    }
+  }
+
+  // Pixels with each channel `repeats` times.
+  void repeat(const pixel_source& from, int64_t pixels, T* to) {
+    T* once = mine(v_.tile);
+    load_pixels(v_, from, pixels, g_.channels(), once, v_.block, mine(v_.lines));
+    for (int64_t p = 0; p < pixels; ++p, once += v_.block, to += v_.width) {
+      T* y = to;
+      for (int64_t c = 0; c < g_.channels(); ++c)
+        for (int64_t m = 0; m < v_.repeats; ++m) *y++ = once[c];
+    }
   }
 
   // Pixels [first, last) of the image, in even chunks.
@@ -95,6 +113,7 @@ class pair_run {
     const int64_t count = last - first, pieces = (count + v_.chunk - 1) / v_.chunk;
     for (int64_t i = 0; i < pieces; ++i) {
       const int64_t from = first + i * count / pieces, to = first + (i + 1) * count / pieces;
+      if (v_.alone) mask_own(from, to, own, started_ || i > 0);
       const bool differentiates = v_.needs_row_gradients() && v_.middle != derivative_source::none;
       if (differentiates || (own && v_.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL))) gather(m, from, to);
       if (own && v_.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL)) pointwise_gradient(m, from, to, started_ || i > 0);
@@ -144,8 +163,22 @@ class pair_run {
     if (v_.middle != derivative_source::none) v_.sums->activate(f.kind, f.params, rows, static_cast<std::size_t>(count));
   }
 
-  const T* masked(int64_t pixel) const {
-    return t_.shared<T>(v_.masked) + (slab_.image * g_.image_pixels + pixel) * v_.block;
+  // The masked output gradient of a chunk, of which nobody else has a use.
+  void mask_own(int64_t first, int64_t last, bool own, bool add) {
+    const int64_t image = slab_.image * g_.image_pixels;
+    T* sums = mine(v_.mask_sums);
+    mask(t_, image + first, image + last, mine(v_.masked), sums, worker_);
+    if (!own || !v_.wants(SEPCONV_GRADIENT_BIAS)) return;
+    T* to = target(t_.gradients.bias, v_.part_bias);
+    if (add)
+      v_.sums->accumulate(sums, g_.filters(), to);
+    else
+      std::copy_n(sums, g_.filters(), to);
+  }
+
+  // The masked output gradient of a chunk.
+  const T* masked(int64_t first) const {
+    return v_.alone ? mine(v_.masked) : t_.shared<T>(v_.masked) + (slab_.image * g_.image_pixels + first) * v_.block;
   }
 
   void pointwise_gradient(int64_t m, int64_t first, int64_t last, bool add) {
@@ -158,8 +191,8 @@ class pair_run {
     a.rows_count = c_.count;
     a.columns_count = g_.filters();
     a.add = add;
-    a.output = target(t_.gradients.pointwise_kernel, v_.part_pointwise) + (c_.first * g_.multiplier + m) * g_.filters();
-    a.output_row = g_.multiplier * g_.filters();
+    a.output = target(t_.gradients.pointwise_kernel, v_.part_pointwise) + (c_.first * v_.multiplier + m) * g_.filters();
+    a.output_row = v_.multiplier * g_.filters();
     v_.sums->outer(&a);
   }
 
@@ -181,7 +214,7 @@ class pair_run {
       a.lanes = t_.shared<T>(v_.panels) + (m * v_.pairs * v_.width + c_.first + c) * g_.filters();
       for (int64_t group = 0; group < groups; ++group) {
         const int64_t at = group * count / groups, rows = (group + 1) * count / groups - at;
-        a.broadcast = masked(first + at);
+        a.broadcast = masked(first) + at * v_.block;
         a.output = out + at * v_.width + c;
         v_.sums->filters[rows][vectors](&a);
       }
@@ -195,7 +228,7 @@ class pair_run {
   // were made on the way.
   bool output_gradient(int64_t m, int64_t first, int64_t last, T* out) {
     const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g_.dtype)), pixel = g_.output_step[2];
-    const ptrdiff_t channel = g_.multiplier * g_.output_step[3], begin = (c_.first * g_.multiplier + m) * g_.output_step[3];
+    const ptrdiff_t channel = v_.multiplier * g_.output_step[3], begin = (c_.first * v_.multiplier + m) * g_.output_step[3];
     const int64_t image = slab_.image * g_.image_pixels;
     const interval slope = interval_of(g_.activation);
     const bool straight = slope.simple && channel == 1;

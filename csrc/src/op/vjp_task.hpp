@@ -52,9 +52,10 @@ void load_pixels(const sepconv_vjp& v, const pixel_source& from, int64_t pixels,
 template <class T>
 void pack_pair(const vjp_task& t, int64_t pair);
 
-// A chunk of the output gradient times the derivative of the activation, in blocks of filters; and its sums over pixels.
+// Pixels (over the batch, at most a chunk) of the output gradient times the derivative of the activation, in blocks of filters `pitch` pixels
+// apart; and their sums.
 template <class T>
-void mask_chunk(const vjp_task& t, int64_t index, int32_t worker);
+void mask(const vjp_task& t, int64_t first, int64_t last, T* to, T* sums, int32_t worker);
 
 // All gradients of a pair of channels over the slabs of a part.
 template <class T>

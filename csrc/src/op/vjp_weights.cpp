@@ -11,7 +11,7 @@ namespace {
 // weight(tap, k) of a pair, to [multiplier][block][tap][lane], of `taps` taps.
 template <class T, class F>
 void pack_blocks(const sepconv_vjp& v, const channel_pair& c, int64_t taps, T* to, F&& weight) {
-  const int64_t multiplier = v.geometry.multiplier, blocks = v.pairs * v.width / v.block;
+  const int64_t multiplier = v.multiplier, blocks = v.pairs * v.width / v.block;
   for (int64_t m = 0; m < multiplier; ++m)
     for (int64_t first = 0; first < v.width; first += v.block) {
       T* y = to + (m * blocks + (c.first + first) / v.block) * taps * v.block;
@@ -28,12 +28,12 @@ void pack_panels(const vjp_task& t, const channel_pair& c) {
   const geometry& g = t.geo();
   const T* kernel = static_cast<const T*>(t.weights->pointwise_kernel);
   const int64_t widest = v.sums->filters_vectors * v.sums->lanes;
-  for (int64_t m = 0; m < g.multiplier; ++m)
+  for (int64_t m = 0; m < v.multiplier; ++m)
     for (int64_t first = 0; first < c.padded; first += widest) {
       const int64_t columns = std::min(widest, c.padded - first), rows = std::min(columns, c.count - first);
       T* y = t.shared<T>(v.panels) + (m * v.pairs * v.width + c.first + first) * g.filters();
       if (rows < columns) std::fill(y, y + columns * g.filters(), T(0));
-      v.sums->move_tile(kernel + ((c.first + first) * g.multiplier + m) * g.filters(), g.multiplier * g.filters(), rows, g.filters(), y,
+      v.sums->move_tile(kernel + ((c.first + first) * v.multiplier + m) * g.filters(), v.multiplier * g.filters(), rows, g.filters(), y,
                         1, columns);
     }
 }
@@ -70,7 +70,7 @@ void pack_pair(const vjp_task& t, int64_t pair) {
           const int64_t i = y.tap + (y.taps - 1 - tap / x.taps) * y.tap_step, j = x.tap + (x.taps - 1 - tap % x.taps) * x.tap_step;
           return weight(i * g.kernel[1] + j, k);
         });
-        to += taps * v.pairs * v.width * g.multiplier;
+        to += taps * v.pairs * v.width * v.multiplier;
       }
   }
   if (g.multiplies() && v.needs_row_gradients()) pack_panels<T>(t, c);
@@ -80,27 +80,25 @@ template void pack_pair<float>(const vjp_task&, int64_t);
 template void pack_pair<double>(const vjp_task&, int64_t);
 
 template <class T>
-void mask_chunk(const vjp_task& t, int64_t index, int32_t worker) {
+void mask(const vjp_task& t, int64_t first, int64_t last, T* to, T* sums, int32_t worker) {
   const sepconv_vjp& v = *t.v;
   const geometry& g = t.geo();
   const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype)), channel = g.output_step[3], pixel = g.output_step[2];
-  const int64_t begin = index * v.chunk, end = std::min(begin + v.chunk, g.pixels);
   const interval slope = interval_of(g.activation);
   const bool straight = slope.simple && channel == 1;
   T* kept = t.of_worker<T>(v.tile, worker);
   T* lines = t.of_worker<T>(v.lines, worker);
-  T* const sums = t.shared<T>(v.mask_sums) + index * v.filter_blocks * v.block;
-  T* const masked = t.shared<T>(v.masked) + begin * v.block;
   std::fill_n(sums, v.filter_blocks * v.block, T(0));
-  for (int64_t q = begin; q < end;) {
+  for (int64_t q = first; q < last;) {
     const pixel_place from = place(g, q);
-    const int64_t count = std::min(end - q, from.run);
-    T* y = masked + (q - begin) * v.block;
+    const int64_t count = std::min(last - q, from.run);
+    T* y = to + (q - first) * v.block;
     q += count;
     const char* const of = t.kept ? t.kept + from.offset * element : nullptr;
     const char* const d = t.output_gradient + from.offset * element;
     if (straight) {
-      const mask_args a = {d, slope.bounded ? of : nullptr, pixel, count, g.filters(), slope.lo, slope.hi, y, v.pitch * v.block, v.block, sums};
+      const mask_args a = {d, slope.bounded ? of : nullptr, pixel, count, g.filters(), slope.lo, slope.hi, y, v.pitch * v.block, v.block,
+                           sums};
       v.storage->mask(&a);
       continue;
     }
@@ -113,10 +111,10 @@ void mask_chunk(const vjp_task& t, int64_t index, int32_t worker) {
     }
   }
   for (int64_t f = 0; !straight && f < v.filter_blocks; ++f)
-    v.sums->sum_pixels(masked + f * v.pitch * v.block, v.block, end - begin, v.block, sums + f * v.block);
+    v.sums->sum_pixels(to + f * v.pitch * v.block, v.block, last - first, v.block, sums + f * v.block);
 }
 
-template void mask_chunk<float>(const vjp_task&, int64_t, int32_t);
-template void mask_chunk<double>(const vjp_task&, int64_t, int32_t);
+template void mask<float>(const vjp_task&, int64_t, int64_t, float*, float*, int32_t);
+template void mask<double>(const vjp_task&, int64_t, int64_t, double*, double*, int32_t);
 
 }  // namespace sepconv

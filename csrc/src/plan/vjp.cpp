@@ -49,7 +49,7 @@ void cut(sepconv_vjp& v) {
   v.axis = g.output[1] == 1 ? 1 : 0;
   const int64_t size = g.output[v.axis + 1], across = g.image_pixels / size;
   const int64_t halo = reach(g, v.axis) / g.stride[v.axis];
-  const int64_t row = checked_mul(across, g.multiplier, "multiplier");
+  const int64_t row = checked_mul(across, v.multiplier, "multiplier");
   const int64_t least = std::max<int64_t>(8 * std::min(halo, size), 1);  // fits: checked in make_geometry
   int64_t most = std::max(slab_pixels / row, least);
   const int64_t tasks = std::max<int64_t>(v.pairs * std::max<int64_t>(g.batch(), 1), 1);  // fits: below the input's elements
@@ -81,7 +81,7 @@ class layout {
 void lay_out(sepconv_vjp& v) {
   const geometry& g = v.geometry;
   const int64_t element = static_cast<int64_t>(sum_size(g.dtype));
-  const int64_t depth = checked_mul(v.pairs * v.width, g.multiplier, "multiplier");  // fits: below channels and a pair
+  const int64_t depth = checked_mul(v.pairs * v.width, v.multiplier, "multiplier");  // fits: below channels and a pair
   const int64_t taps = checked_mul(depth, g.taps, "kernel");
   const bool bare = !g.multiplies();
 
@@ -89,7 +89,7 @@ void lay_out(sepconv_vjp& v) {
   part.take(v.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL) ? checked_mul(g.depth, g.taps, "kernel") : 0);
   v.part_depthwise_bias = part.take(v.wants(SEPCONV_GRADIENT_DEPTHWISE_BIAS) ? g.depth : 0).at;
   v.part_pointwise = part.take(v.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL) ? checked_mul(g.depth, g.filters(), "filters") : 0).at;
-  v.part_bias = part.take(v.wants(SEPCONV_GRADIENT_BIAS) && bare ? g.depth : 0).at;
+  v.part_bias = part.take(v.wants(SEPCONV_GRADIENT_BIAS) ? bare ? g.depth : v.alone ? g.filters() : 0 : 0).at;
   v.part_size = part.total();
 
   layout shared(element);
@@ -98,8 +98,10 @@ void lay_out(sepconv_vjp& v) {
   v.reversed = shared.take(taps);
   v.panels = shared.take(g.multiplies() && v.needs_row_gradients() ? checked_mul(depth, g.filters(), "filters") : 0);
   v.zeros = shared.take(std::max<int64_t>(v.width, 64));
-  v.masked = shared.take(bare ? 0 : checked_mul(checked_mul(v.filter_blocks, v.pitch, "filters"), v.block, "filters"));
-  v.mask_sums = shared.take(bare ? 0 : checked_mul(v.mask_chunks, checked_mul(v.filter_blocks, v.block, "filters"), "filters"));
+  const int64_t masked = bare ? 0 : checked_mul(checked_mul(v.filter_blocks, v.pitch, "filters"), v.block, "filters");
+  const int64_t filters = bare ? 0 : checked_mul(v.filter_blocks, v.block, "filters");
+  if (!v.alone) v.masked = shared.take(masked);
+  if (!v.alone) v.mask_sums = shared.take(checked_mul(v.mask_chunks, filters, "filters"));
   const int64_t part_count = static_cast<int64_t>(v.part_size) / element;
   v.partial = shared.take(checked_mul(v.parts - 1, part_count, "filters"));
 
@@ -110,20 +112,22 @@ void lay_out(sepconv_vjp& v) {
     seen = std::max(seen, s.seen.last - s.seen.first);
   }
   const int64_t output_across = g.image_pixels / g.output[v.axis + 1], input_across = g.input[2 - v.axis];
-  const bool direct = reads_directly(v, g.channels() - v.width) && g.channels() % v.width == 0;
+  const bool direct = reads_directly(v, v.channels - v.width) && v.channels % v.width == 0;
   layout worker(element);
   const int64_t lines = checked_mul(v.chunk, v.width, "workspace");
   v.rows_in = worker.take(direct ? 0 : checked_mul(checked_mul(seen, input_across, "input_shape"), v.width, "input_shape"));
   v.before = worker.take(lines);
   v.rows = worker.take(lines);
   v.gradients = worker.take(checked_mul(checked_mul(checked_mul(needed, output_across, "workspace"), v.width, "workspace"),
-                                        g.multiplier, "multiplier"));
+                                        v.multiplier, "multiplier"));
   v.tile = worker.take(lines);
   v.second = worker.take(lines);
   v.sums_of_chunk = worker.take(checked_mul(v.width, checked_add(g.taps, int64_t{1}, "kernel"), "kernel"));
   v.sums_of_part = worker.take(
-      checked_mul(checked_mul(v.width, checked_add(g.taps, int64_t{1}, "kernel"), "kernel"), g.multiplier, "multiplier"));
+      checked_mul(checked_mul(v.width, checked_add(g.taps, int64_t{1}, "kernel"), "kernel"), v.multiplier, "multiplier"));
   v.lines = worker.take(64 * v.width);  // fits: constants
+  if (v.alone) v.masked = worker.take(masked);
+  if (v.alone) v.mask_sums = worker.take(filters);
   v.worker_at = shared.total();
   v.worker_size = worker.total();
   v.workspace_size =
@@ -179,7 +183,7 @@ derivative_source source_of(const sepconv_activation& a) {
 
 bool reads_directly(const sepconv_vjp& v, int64_t channel) {
   const geometry& g = v.geometry;
-  return v.storage == v.sums && g.input_step[3] == 1 && channel >= 0 && channel + v.width <= g.channels();
+  return v.storage == v.sums && g.input_step[3] == 1 && v.repeats == 1 && channel >= 0 && channel + v.width <= v.channels;
 }
 
 slab slab_of(const sepconv_vjp& v, int64_t unit) {
@@ -217,11 +221,16 @@ sepconv_vjp make_vjp(const sepconv_spec& spec, int32_t wanted, const int64_t* gr
   v.middle = source_of(g.depthwise_activation);
   v.last = source_of(g.activation);
   v.block = 64 / static_cast<int64_t>(sum_size(g.dtype));
-  v.width = g.channels() <= v.block ? v.block : 2 * v.block;  // fits: constants
-  v.pairs = ceil_div(g.channels(), v.width);
+  const bool few = 2 * g.channels() <= v.block && g.multiplier <= 2 * v.block / g.channels();  // fits: constants, sizes below 2^60
+  v.repeats = few ? g.multiplier : 1;
+  v.channels = g.channels() * v.repeats;  // fits: at most two blocks, or without repeats
+  v.multiplier = g.multiplier / v.repeats;
+  v.width = v.channels <= v.block ? v.block : 2 * v.block;  // fits: constants
+  v.pairs = ceil_div(v.channels, v.width);
   v.chunk = 128;  // rows and masked gradients of three blocks of filters stay in L1
   v.filter_blocks = ceil_div(g.filters(), v.block);
-  v.pitch = g.pixels | 1;  // odd, so that blocks of one pixel don't compete for the same sets of L1
+  v.alone = g.multiplies() && v.pairs == 1 && v.multiplier == 1;
+  v.pitch = (v.alone ? v.chunk : g.pixels) | 1;  // odd, so that blocks of one pixel don't compete for the same sets of L1
   v.mask_chunks = ceil_div(g.pixels, v.chunk);
   for (int axis : {0, 1}) {
     v.phases[axis] = make_phases(g, axis);

@@ -54,17 +54,20 @@ struct sepconv_vjp {
   sepconv::derivative_source middle, last;
 
   int axis;
-  int64_t block, width, pairs;  // channels of a block, of a pair
+  int64_t repeats;               // few channels: each stands once for every filter of its own, so that there is one filter a channel
+  int64_t channels, multiplier;  // with repeats
+  int64_t block, width, pairs;   // channels of a block, of a pair
   int64_t slab_size, slabs;     // of an image
   int64_t units, parts;         // slabs of all images
   int64_t chunk;
-  int64_t filter_blocks, pitch;    // of the masked output gradient [block][pixel][filter]
+  bool alone;                    // one pair: it masks the output gradient itself, a chunk at a time
+  int64_t filter_blocks, pitch;  // of the masked output gradient [block][pixel][filter]
   int64_t mask_chunks;
   std::vector<sepconv::phase> phases[2];
   sepconv::pair phase_dilation;
 
-  // Shared: weights in the order of the gather, the same reversed by phases, transposed pointwise panels; masked output gradient, its
-  // sums by chunk; sums of parts after the first
+  // Shared: weights in the order of the gather, the same reversed by phases, transposed pointwise panels; masked output gradient (of a
+  // worker, where a pair is alone), its sums by chunk; sums of parts after the first
   sepconv::region blocked, blocked_bias, reversed, panels, zeros, masked, mask_sums, partial;
   std::size_t part_size, part_depthwise_bias, part_pointwise, part_bias;  // of a part: bytes, and where its arrays begin
   // Of a worker: packed input, depthwise rows before and after their activation, gradients of rows, a tile and what is added to it, sums of
