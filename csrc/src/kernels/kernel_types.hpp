@@ -22,8 +22,8 @@ struct bfloat {
 template <class T>
 constexpr int block_channels = 64 / static_cast<int>(sizeof(T));
 
-// Bias and clamp finish in registers; lo = -inf and hi = +inf leave values alone.
-struct filter_channels_args {
+// What the taps of output pixels read of an image whose channels lie next to one another.
+struct tap_geometry {
   const void* input;  // T, pixel (0, 0), first channel
   ptrdiff_t input_row, input_column;
   int64_t input_height, input_width;
@@ -34,6 +34,10 @@ struct filter_channels_args {
   int64_t output_width;
   int64_t first, last;  // output pixels of this image in raster order
   int64_t channels;
+};
+
+// Bias and clamp finish in registers; lo = -inf and hi = +inf leave values alone.
+struct filter_channels_args : tap_geometry {
   const void* weights;  // T [block][tap][channel]
   const void* bias;     // T [block][channel]
   double lo, hi;
@@ -101,17 +105,8 @@ struct mask_args {
   void* sums;  // T, one each channel
 };
 
-struct filter_gradient_args {
-  const void* input;  // T, pixel (0, 0), first channel; whole blocks of channels are read
-  ptrdiff_t input_row, input_column;
-  int64_t input_height, input_width;
-  int64_t kernel_height, kernel_width;
-  int64_t stride_height, stride_width;
-  int64_t dilation_height, dilation_width;
-  int64_t pad_top, pad_left;
-  int64_t output_width;
-  int64_t first, last;  // output pixels of this image in raster order
-  int64_t channels;     // a multiple of a block
+// `channels` is a multiple of a block.
+struct filter_gradient_args : tap_geometry {
   const void* gradient;  // T, of pixel `first`, first channel
   ptrdiff_t gradient_pixel;
   void* sums;  // T [block][tap][channel], added to along the chain

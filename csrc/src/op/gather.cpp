@@ -5,6 +5,25 @@
 
 namespace sepconv {
 
+tap_geometry taps_of(const geometry& g, const void* input) {
+  tap_geometry t = {};
+  t.input = input;
+  t.input_row = g.input_step[1];
+  t.input_column = g.input_step[2];
+  t.input_height = g.input[1];
+  t.input_width = g.input[2];
+  t.kernel_height = g.kernel[0];
+  t.kernel_width = g.kernel[1];
+  t.stride_height = g.stride[0];
+  t.stride_width = g.stride[1];
+  t.dilation_height = g.dilation[0];
+  t.dilation_width = g.dilation[1];
+  t.pad_top = g.pad_before[0];
+  t.pad_left = g.pad_before[1];
+  t.output_width = g.output[2];
+  return t;
+}
+
 pixel_place place(const geometry& g, int64_t q) {
   const int64_t image = q / g.image_pixels, pixel = q - image * g.image_pixels;
   const int64_t row = pixel / g.output[2], column = pixel - row * g.output[2];

@@ -52,19 +52,7 @@ void gather_channels(const task& t, const scratch& s, const piece& p, int64_t c0
   const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype));
   const window read(g, p);
   filter_channels_args a = {};
-  a.input_row = g.input_step[1];
-  a.input_column = g.input_step[2];
-  a.input_height = g.input[1];
-  a.input_width = g.input[2];
-  a.kernel_height = g.kernel[0];
-  a.kernel_width = g.kernel[1];
-  a.stride_height = g.stride[0];
-  a.stride_width = g.stride[1];
-  a.dilation_height = g.dilation[0];
-  a.dilation_width = g.dilation[1];
-  a.pad_top = g.pad_before[0];
-  a.pad_left = g.pad_before[1];
-  a.output_width = g.output[2];
+  static_cast<tap_geometry&>(a) = taps_of(g, nullptr);
   a.lo = t.depthwise.lo;
   a.hi = t.depthwise.hi;
   for (int64_t c = c0; c < c1; c += t.sched().channel_group) {

@@ -66,6 +66,9 @@ void store_depthwise(const task& t, const scratch& s, pixel_range pixels);
 
 void run(const sepconv_plan& plan, const sepconv_pack& pack, const void* input, void* output, void* workspace);
 
+// What the taps read of an image at `input`; pixels and channels are the caller's to fill in.
+tap_geometry taps_of(const geometry& g, const void* input);
+
 // Element of the output at pixel q (over the batch), filter 0; and how many pixels from q on lie at one distance.
 struct pixel_place {
   ptrdiff_t offset;  // elements

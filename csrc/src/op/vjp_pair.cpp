@@ -69,31 +69,24 @@ class pair_run {
     const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g_.dtype));
     const quad& step = g_.input_step;
     const char* image = t_.input + (slab_.image * step[0] + c_.first * step[3]) * element;
-    height_ = g_.input[1];
-    width_ = g_.input[2];
-    top_ = g_.pad_before[0];
-    left_ = g_.pad_before[1];
-    if (reads_directly(v_, c_.first)) {
-      x_ = reinterpret_cast<const T*>(image);
-      row_ = step[1];
-      column_ = step[2];
-      return;
-    }
-    (v_.axis == 0 ? height_ : width_) = slab_.seen.last - slab_.seen.first;
-    (v_.axis == 0 ? top_ : left_) += slab_.seen.first;
-    image += slab_.seen.first * step[v_.axis == 0 ? 1 : 2] * element;
-    T* to = mine(v_.rows_in);
-    x_ = to;
-    row_ = width_ * v_.width;
-    column_ = v_.width;
-    for (int64_t y = 0; y < height_; ++y, image += step[1] * element) {
-      T* line = to + y * row_;
+    taps_ = taps_of(g_, image);
+    if (reads_directly(v_, c_.first)) return;
+    const range seen = slab_.seen;
+    (v_.axis == 0 ? taps_.input_height : taps_.input_width) = seen.last - seen.first;
+    (v_.axis == 0 ? taps_.pad_top : taps_.pad_left) += seen.first;
+    image += seen.first * step[v_.axis == 0 ? 1 : 2] * element;
+    T* const to = mine(v_.rows_in);
+    taps_.input = to;
+    taps_.input_column = v_.width;
+    taps_.input_row = taps_.input_width * v_.width;
+    for (int64_t y = 0; y < taps_.input_height; ++y, image += step[1] * element) {
+      T* line = to + y * taps_.input_row;
       if (v_.repeats == 1) {
-        load_pixels(v_, {image, step[2], step[3]}, width_, c_.count, line, v_.width, mine(v_.lines));
+        load_pixels(v_, {image, step[2], step[3]}, taps_.input_width, c_.count, line, v_.width, mine(v_.lines));
         continue;
       }
-      for (int64_t x = 0; x < width_; x += v_.chunk, line += v_.chunk * v_.width)
-        repeat({image + x * step[2] * element, step[2], step[3]}, std::min(v_.chunk, width_ - x), line);
+      for (int64_t x = 0; x < taps_.input_width; x += v_.chunk, line += v_.chunk * v_.width)
+        repeat({image + x * step[2] * element, step[2], step[3]}, std::min(v_.chunk, taps_.input_width - x), line);
     }
   }
 
@@ -132,20 +125,7 @@ class pair_run {
   void gather(int64_t m, int64_t first, int64_t last) {
     const int64_t at = m * (v_.pairs * v_.width / v_.block) + c_.first / v_.block, count = (last - first) * v_.width;
     filter_channels_args a = {};
-    a.input = x_;
-    a.input_row = row_;
-    a.input_column = column_;
-    a.input_height = height_;
-    a.input_width = width_;
-    a.kernel_height = g_.kernel[0];
-    a.kernel_width = g_.kernel[1];
-    a.stride_height = g_.stride[0];
-    a.stride_width = g_.stride[1];
-    a.dilation_height = g_.dilation[0];
-    a.dilation_width = g_.dilation[1];
-    a.pad_top = top_;
-    a.pad_left = left_;
-    a.output_width = g_.output[2];
+    static_cast<tap_geometry&>(a) = taps_;
     a.first = first;
     a.last = last;
     a.channels = c_.count;
@@ -268,20 +248,7 @@ class pair_run {
     T* of_chunk = mine(v_.sums_of_chunk);
     std::fill_n(of_chunk, g_.taps * v_.width, T(0));
     filter_gradient_args a = {};
-    a.input = x_;
-    a.input_row = row_;
-    a.input_column = column_;
-    a.input_height = height_;
-    a.input_width = width_;
-    a.kernel_height = g_.kernel[0];
-    a.kernel_width = g_.kernel[1];
-    a.stride_height = g_.stride[0];
-    a.stride_width = g_.stride[1];
-    a.dilation_height = g_.dilation[0];
-    a.dilation_width = g_.dilation[1];
-    a.pad_top = top_;
-    a.pad_left = left_;
-    a.output_width = g_.output[2];
+    static_cast<tap_geometry&>(a) = taps_;
     a.first = first;
     a.last = last;
     a.channels = (c_.count + v_.block - 1) / v_.block * v_.block;
@@ -301,9 +268,7 @@ class pair_run {
   slab slab_ = {};
   int64_t base_ = 0;      // first pixel of the image whose row gradients are kept
   bool started_ = false;  // a slab of this part is done
-  const T* x_ = nullptr;
-  ptrdiff_t row_ = 0, column_ = 0;
-  int64_t height_ = 0, width_ = 0, top_ = 0, left_ = 0;
+  tap_geometry taps_ = {};
 };
 
 }  // namespace
