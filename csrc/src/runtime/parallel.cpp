@@ -21,15 +21,33 @@
 namespace sepconv {
 namespace {
 
+// Each worker begins with a range of its own, the same at every call, so that it finds in its caches what it read or wrote last time; then
+// it helps the others.
 struct region {
-  std::atomic<int64_t> next{0};
-  int64_t count;
+  static constexpr int32_t most = 64;
+  struct alignas(64) range {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
+  range ranges[most];
+  int32_t count;
   parallel_task task;
   void* context;
 
+  region(int64_t tasks, int32_t threads, parallel_task task_, void* context_)
+      : count(std::clamp<int32_t>(threads, 1, most)), task(task_), context(context_) {
+    for (int32_t i = 0; i < count; ++i) {
+      ranges[i].next.store(tasks / count * i + tasks % count * i / count, std::memory_order_relaxed);
+      ranges[i].end = tasks / count * (i + 1) + tasks % count * (i + 1) / count;
+    }
+  }
+
   void work(int32_t worker) {
     const float_modes_guard guard;
-    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) task(context, i, worker);
+    for (int32_t i = 0; i < count; ++i) {
+      range& r = ranges[(worker + i) % count];
+      for (int64_t at; (at = r.next.fetch_add(1, std::memory_order_relaxed)) < r.end;) task(context, at, worker);
+    }
   }
 };
 
@@ -96,11 +114,8 @@ void watch_forks() {
 }  // namespace
 
 void parallel_for(int64_t count, int32_t threads, parallel_task task, void* context) {
-  region r;
-  r.count = count;
-  r.task = task;
-  r.context = context;
   threads = static_cast<int32_t>(std::min<int64_t>(threads, count));
+  region r(count, threads, task, context);
 #if defined(SEPCONV_BACKEND_OPENMP)
   if (threads > 1 && !omp_in_parallel() && !pool_is_broken.load(std::memory_order_relaxed)) {
     watch_forks();
