@@ -75,31 +75,33 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
       planar ? g.depth : checked_mul(round_up(g.channels(), block, "channels"), g.multiplier, "multiplier");
 
   // Fewer pixels first: the patch matrix takes at most half of L2. At least four micro-tiles a tile, so that weights are reused; at
-  // most 512 pixels, or four rows of planes; and about four tiles a thread, as many as threads can share evenly.
+  // most 512 pixels, or four rows of planes; and about four tiles a thread, or one where pixels are few.
   const int64_t row_size = checked_mul(depth, element, "workspace");
   const int64_t fits = std::max<int64_t>(static_cast<int64_t>(m.l2_size) / 2 / row_size, 1);
   const int64_t least = 4 * micro;  // fits: constants
   const int64_t threads = s.threads;
+  const bool scarce = threads > 1 && g.pixels < 2 * least * threads;                    // fits: threads has 32 bits
   const int64_t most = planar ? std::clamp<int64_t>(4 * g.output[2], 512, 2048) : 512;  // fits: sizes below 2^60
   int64_t pixels = std::clamp<int64_t>(fits, micro, most);
   const int64_t quantum = planar && g.output[2] > micro && g.output[2] <= pixels ? g.output[2] : micro;  // whole rows for planes
-  if (threads > 1) pixels = std::min(pixels, std::max(least, ceil_div(g.pixels, 4 * threads)));  // fits: threads has 32 bits
+  if (threads > 1 && !scarce) pixels = std::min(pixels, std::max(least, ceil_div(g.pixels, 4 * threads)));  // fits: likewise
   pixels = std::min(std::max<int64_t>(pixels / quantum, 1) * quantum, std::max<int64_t>(g.pixels, 1));  // fits: at most 2048 or quantum
   s.tiles = ceil_div(g.pixels, pixels);
 
-  // With few pixels for the threads, they share the filters instead, and the patch matrix.
+  // With less than a micro-tile a thread, threads share the filters instead, and the patch matrix; but only for weights that a thread
+  // can't keep in its cache, since what another one gathered has to come from there.
   const int64_t panels = s.multiply == multiply_lanes::filters ? ceil_div(g.filters(), s.columns) : 0;
-  const bool few = threads > 1 && g.pixels < 2 * least * threads && panels >= 2 * threads;  // fits: threads has 32 bits
-  s.threads_split = few ? split::filters : split::pixels;
+  const bool heavy = row_size > static_cast<int64_t>(m.l2_size) / 2 / std::max<int64_t>(g.filters(), 1) || g.pixels < 4 * threads;  // fits: likewise
+  const bool few = threads > 1 && g.pixels < micro * threads && panels >= 2 * threads;  // fits: likewise
+  s.threads_split = few && heavy ? split::filters : split::pixels;
   if (s.threads_split == split::filters) {
     const int64_t room = std::max<int64_t>(fits * threads, quantum);  // fits: pixels in L2, times 32 bits
     pixels = std::min<int64_t>(g.pixels, std::min<int64_t>(room, 512));
-    s.tiles = ceil_div(g.pixels, pixels);
-  } else if (s.tiles > 1) {
-    const int64_t even = s.tiles < 8 * threads ? round_up(s.tiles, threads, "tiles") : s.tiles;  // fits: threads has 32 bits
-    pixels = std::min(pixels, ceil_div(ceil_div(g.pixels, even), quantum) * quantum);  // fits: below pixels + quantum
-    s.tiles = ceil_div(g.pixels, pixels);
+  } else if (s.tiles < 8 * threads) {  // fits: likewise; as many as threads can share evenly
+    const int64_t even = round_up(std::max<int64_t>(s.tiles, 1), threads, "tiles"), grain = quantum > micro ? quantum : over_pixels ? k.lanes : 1;
+    pixels = std::min(pixels, std::max<int64_t>(ceil_div(ceil_div(g.pixels, even), grain), 1) * grain);  // fits: below pixels + quantum
   }
+  s.tiles = ceil_div(g.pixels, pixels);
   s.tile_pixels = pixels;
   s.channel_group = 256;
   // An odd number of cache lines, so that the planes or blocks of one pixel don't compete for the same sets of L1.
