@@ -5,9 +5,9 @@
 
 namespace sepconv {
 
-// Runs task(context, index, worker) for each index in [0, count), on at most `threads` workers numbered from 0. A worker claims
-// the indices of its own range one by one, then those of others. Tasks never wait for one another, must not throw, and run with default floating-point modes. Serial inside
-// another parallel region, and in a child of fork() that has no pool.
+// Runs task(context, index, worker) for each index in [0, count), on at most `threads` workers numbered from 0. A worker claims the indices
+// of its own range one by one, then those of others. Tasks never wait for one another, must not throw, and run with default floating-point
+// modes. Serial inside another parallel region, and in a child of fork() that has no pool.
 typedef void (*parallel_task)(void* context, int64_t index, int32_t worker);
 void parallel_for(int64_t count, int32_t threads, parallel_task task, void* context);
 
