@@ -136,10 +136,10 @@ template <class T>
 void filter_channels(const filter_channels_args* args) {
   const image_fn run = image_of<T>(*args);
   const int64_t tail = run == filter_image<T, any_filter> ? 0 : args->channels % lanes<T>;
+  if (tail == 0) return run(*args);  // not a copy of them: vector loads would wait for the stores of the caller, and all before
   filter_channels_args g = *args;
   g.channels -= tail;
   if (g.channels > 0) run(g);
-  if (tail == 0) return;
   const int64_t c = g.channels, block = c / block_channels<T>, lane = c % block_channels<T>;
   g.input = static_cast<const T*>(g.input) + c;
   g.weights = static_cast<const T*>(g.weights) + block * g.kernel_height * g.kernel_width * block_channels<T> + lane;
