@@ -1,4 +1,4 @@
-"""The command line: `python -m sepconv [selftest | demo]`."""
+"""The command line: `python -m sepconv [selftest | demo [train]]`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="selftest | demo")
     commands.add_parser("selftest", help="check every kernel of this machine; exits with 1 if one is wrong")
     demo = commands.add_parser("demo", help="run layers on a photograph and write a picture; needs the extra [demo]")
+    train = "train a network on handwritten digits instead; needs the extra [train]"
+    demo.add_argument("what", nargs="?", choices=["train"], metavar="train", help=train)
     demo.add_argument("--image", metavar="PATH", help="a picture of your own")
-    demo.add_argument("--output", metavar="PATH", help="where to write the PNG (default: sepconv_demo.png)")
+    demo.add_argument("--output", metavar="PATH", help="where to write the PNG (default: sepconv_demo.png, sepconv_train.png)")
     chosen = parser.parse_args(arguments)
     if chosen.selftest and chosen.command not in (None, "selftest"):
         parser.error(f"--selftest doesn't go with the command {chosen.command}")
+    if chosen.command == "demo" and chosen.what and chosen.image is not None:
+        demo.error("--image doesn't go with train")
     if (chosen.selftest or chosen.command) and (refusal := _refused_instruction_set()):
         print(f"sepconv: {refusal}", file=sys.stderr)
         return 2
@@ -32,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from . import selftest
 
         return selftest.main()
+    if chosen.command == "demo" and chosen.what:
+        from . import demo_train
+
+        return demo_train.main(chosen.output)
     if chosen.command == "demo":
         from . import demo as _demo
 

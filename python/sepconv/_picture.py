@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from .demo import Result
 
-_INK, _PALE = "#1b1f24", "#6b7280"
+INK, PALE = "#1b1f24", "#6b7280"
 
 
-def draw(photograph: np.ndarray, results: list[Result], path: str) -> None:
-    """Write `photograph` (h, w, 3) and the images of `results` to the PNG `path`. Needs no display: it draws with Agg."""
+def canvas(width: float, height: float) -> Any:
+    """An empty figure of so many inches. Needs no display: it is drawn with Agg."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    figure = Figure(figsize=(width, height), dpi=110, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def title(axes: Any, text: str) -> None:
+    axes.set_title(text, fontsize=13, fontweight="bold", color=INK, loc="left", pad=6)
+
+
+def caption(figure: Any, left: float, top: float, text: str) -> None:
+    """Small lines below a panel, from a corner in inches."""
+    width, height = figure.get_size_inches()
+    figure.text(left / width, top / height, text, fontsize=9.5, color=PALE, va="top", linespacing=1.4)
+
+
+def draw(photograph: np.ndarray, results: list[Result]) -> Any:
+    """A figure of `photograph` (h, w, 3) and of the images of `results`."""
     panels = [("Photograph", "before", photograph)]
     panels += [
         (r.step.title, f"{r.step.caption}\n{_time(r.seconds)}, plain NumPy {_time(r.plain_seconds)}", r.image) for r in results
@@ -24,17 +41,16 @@ def draw(photograph: np.ndarray, results: list[Result], path: str) -> None:
     height, width = photograph.shape[:2]
     panel = 3.0
     tall = panel * height / width
-    figure = Figure(figsize=(panel * len(panels) + 0.14 * (len(panels) + 1), tall + 0.95), dpi=110, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = canvas(panel * len(panels) + 0.14 * (len(panels) + 1), tall + 0.95)
     total_width, total_height = figure.get_size_inches()
-    for index, (title, caption, image) in enumerate(panels):
+    for index, (name, text, image) in enumerate(panels):
         left = 0.14 + index * (panel + 0.14)
         axes = figure.add_axes((left / total_width, 0.6 / total_height, panel / total_width, tall / total_height))
         axes.imshow(np.clip(_reduced(image), 0, 1), interpolation="lanczos", aspect="auto")
         axes.set_axis_off()
-        axes.set_title(title, fontsize=13, fontweight="bold", color=_INK, loc="left", pad=6)
-        figure.text(left / total_width, 0.5 / total_height, caption, fontsize=9.5, color=_PALE, va="top", linespacing=1.4)
-    figure.savefig(path, format="png")
+        title(axes, name)
+        caption(figure, left, 0.5, text)
+    return figure
 
 
 def _reduced(image: np.ndarray) -> np.ndarray:

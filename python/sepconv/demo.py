@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import sys
@@ -16,7 +17,6 @@ from . import _core, _plain, _runtime
 from ._progress import progress
 from .layers import SeparableConv2D
 
-_MISSING = 'The demo needs matplotlib and tqdm: pip install "sepconv[demo]", or pip install ".[demo]" where the source is.'
 _REPEATS = 7
 _ENOUGH = 1.0  # seconds, after which a run isn't repeated
 
@@ -66,31 +66,51 @@ def main(image: str | None = None, output: str | None = None) -> int:
     output : str, optional
         Where to write the PNG; by default `sepconv_demo.png` in the working directory.
     """
+    return present(
+        lambda path: _run(image, path), output, "demo", {"matplotlib": "matplotlib", "PIL": "matplotlib", "tqdm": "tqdm"}
+    )
+
+
+def present(run: Callable[[str], None], output: str | None, extra: str, needed: dict[str, str]) -> int:
+    """Run what writes a picture to a path; returns the exit status, see `main`.
+
+    `needed` are modules and the packages of the extra `extra` that bring them; without `output` the picture is `sepconv_<extra>.png`.
+    """
     try:
-        import matplotlib  # noqa: F401
-        import PIL  # noqa: F401
-        import tqdm  # noqa: F401
+        for module in needed:
+            importlib.import_module(module)
     except ImportError:
-        print(_MISSING, file=sys.stderr)
+        *others, last = dict.fromkeys(needed.values())
+        what = f"The demo needs {', '.join(others)} and {last}"
+        print(f'{what}: pip install "sepconv[{extra}]", or pip install ".[{extra}]" where the source is.', file=sys.stderr)
         return 2
     if output is not None and not output.lower().endswith(".png"):
         print(f"sepconv demo: `--output` must end in .png: that is what is written. Received: {output}", file=sys.stderr)
         return 2
-    path = os.path.abspath("sepconv_demo.png" if output is None else output)
+    path = os.path.abspath(f"sepconv_{extra}.png" if output is None else output)
     try:
-        _run(image, path)
+        if os.path.isdir(path) or not os.access(path if os.path.exists(path) else os.path.dirname(path), os.W_OK):
+            raise DemoError(f"`--output` must be a file that can be written, in a directory that exists. Received: {path}")
+        run(path)
     except DemoError as error:
         print(f"sepconv demo: {error}", file=sys.stderr)
         return 1
+    print(f"\nPicture: {path}")
     return 0
+
+
+def write(figure: Any, path: str) -> None:
+    """Write a figure of matplotlib to the PNG `path`."""
+    try:
+        figure.savefig(path, format="png")
+    except OSError as error:
+        raise DemoError(f"`--output` can't be written: {error}") from error
 
 
 def _run(image: str | None, path: str) -> None:
     from . import _picture
 
     photograph, name = _load(image)
-    if os.path.isdir(path) or not os.path.isdir(os.path.dirname(path)):
-        raise DemoError(f"`--output` must be a file in a directory that exists. Received: {path}")
     threads = _runtime.threads()
     steps = [*picture_steps(), network_step()]
     features = np.random.default_rng(0).standard_normal((28, 28, 256), dtype=np.float32)
@@ -102,11 +122,7 @@ def _run(image: str | None, path: str) -> None:
         print(
             f"\nPlain NumPy and float64 saw the middle of the photograph, {columns} x {rows} pixels; NumPy's times are scaled to the whole."
         )
-    try:
-        _picture.draw(photograph, results[:-1], path)
-    except OSError as error:
-        raise DemoError(f"`--output` can't be written: {error}") from error
-    print(f"\nPicture: {path}")
+    write(_picture.draw(photograph, results[:-1]), path)
 
 
 def _load(image: str | None) -> tuple[np.ndarray, str]:

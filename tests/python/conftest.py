@@ -1,10 +1,14 @@
-"""test_keras_live.py needs Keras, which nothing else does: without it the file isn't collected, with it it runs last."""
+"""Tests of what needs a package that nothing else does: without it their files aren't collected. Those of Keras run last."""
 
 import importlib.util
 
+_NEEDS = {
+    "test_keras_live.py": ("keras", "jax"),
+    "test_demo_train_torch.py": ("torch",),
+}
 _LIVE = "test_keras_live.py"
 
-collect_ignore = [] if all(importlib.util.find_spec(name) for name in ("keras", "jax")) else [_LIVE]
+collect_ignore = [name for name, needs in _NEEDS.items() if not all(map(importlib.util.find_spec, needs))]
 
 
 def pytest_collection_modifyitems(items):

@@ -73,9 +73,9 @@ def test_links_lead_somewhere(path):
         assert (path.parent / target).exists(), target
 
 
-def test_the_picture_is_small():
-    picture = ROOT / "docs" / "demo.png"
-    assert "docs/demo.png" in README and 10_000 < picture.stat().st_size < 400_000
+@pytest.mark.parametrize("name", ["docs/demo.png", "docs/demo_train.png"])
+def test_the_pictures_are_small(name):
+    assert name in README and 10_000 < (ROOT / name).stat().st_size < 400_000
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)

@@ -6,7 +6,7 @@ import pytest
 
 import sepconv
 from sepconv import __main__ as command
-from sepconv import _core, demo, selftest
+from sepconv import _core, demo, demo_train, selftest
 
 
 def test_without_a_command_it_prints_the_configuration(capsys):
@@ -26,16 +26,29 @@ def test_demo_gets_its_paths(monkeypatch):
     monkeypatch.setattr(demo, "main", lambda image, output: (image, output))
     assert command.main(["demo"]) == (None, None)
     assert command.main(["demo", "--image", "a.jpg", "--output", "b.png"]) == ("a.jpg", "b.png")
+    monkeypatch.setattr(demo_train, "main", lambda output: ("train", output))
+    assert command.main(["demo", "train"]) == ("train", None)
+    assert command.main(["demo", "train", "--output", "b.png"]) == ("train", "b.png")
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["--nonsense"], ["demo", "--size"], ["--selftest", "demo"]])
+WRONG = [
+    ["nonsense"],
+    ["--nonsense"],
+    ["demo", "--size"],
+    ["--selftest", "demo"],
+    ["demo", "test"],
+    ["demo", "train", "--image", "a.png"],
+]
+
+
+@pytest.mark.parametrize("arguments", WRONG)
 def test_what_it_does_not_know_is_a_usage_error(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         command.main(arguments)
     assert stop.value.code == 2 and "usage: python -m sepconv" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["selftest"], ["--selftest"], ["demo"]])
+@pytest.mark.parametrize("arguments", [["selftest"], ["--selftest"], ["demo"], ["demo", "train"]])
 @pytest.mark.parametrize("isa", ["nonsense", "avx2 ", "neon" if "neon" not in _core.isas() else "avx2"])
 def test_a_bad_instruction_set_is_one_line(tmp_path, arguments, isa):
     command = [sys.executable, "-m", "sepconv", *arguments]

@@ -98,7 +98,7 @@ FLOORS = [
     "layers ops",
     "models saving _summary",
     "__init__",
-    "demo _picture selftest __main__",
+    "demo demo_train _picture _train_picture _train_torch selftest __main__",
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 # Imports inside functions may go upward; these do, and each has its reason where it stands.
@@ -191,6 +191,7 @@ PYTHON_ELSEWHERE = {
     "names": "base",
     "paths": "import",
     **dict.fromkeys(("picture", "plain"), "demo"),
+    **dict.fromkeys(("train_picture", "train_torch"), "demo_train"),
     **dict.fromkeys(("progress", "summary"), "models"),
     **dict.fromkeys(("files", "layout", "npz", "h5"), "saving"),
 }
