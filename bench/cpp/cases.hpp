@@ -18,6 +18,7 @@ struct shape_case {
   std::int64_t n, h, w, c, multiplier, filters;
   std::array<std::int64_t, 2> kernel, strides, dilation;
   bool bias, depthwise_bias;
+  bool train = false;  // a step of training, as in peers/cases.py
 
   bool depthwise() const { return op != "pointwise"; }
   bool pointwise() const { return op != "depthwise"; }
@@ -40,6 +41,11 @@ struct shape_case {
   std::int64_t input_count() const { return n * h * w * c; }
   std::int64_t output_count() const { return n * output_size(0) * output_size(1) * outputs(); }
   std::int64_t depthwise_count() const { return kernel[0] * kernel[1] * depth(); }
+  std::int64_t pointwise_count() const { return pointwise() ? depth() * filters : 0; }
+  // Of the result of a step: the output, then gradients of the input and of the weights, none of which stands in the middle.
+  std::int64_t step_count() const {
+    return output_count() + input_count() + (depthwise() ? depthwise_count() : 0) + pointwise_count() + (bias ? outputs() : 0);
+  }
 };
 
 inline shape_case parse_case(const json& row, const json& defaults) {
@@ -71,6 +77,7 @@ inline shape_case parse_case(const json& row, const json& defaults) {
   c.dilation = pair("dilation");
   c.bias = find("bias").number != 0;
   c.depthwise_bias = find("depthwise_bias").number != 0;
+  c.train = row.members.count("train") && row.at("train").number != 0;
   return c;
 }
 

@@ -105,6 +105,7 @@ inline std::size_t fastest(const std::vector<prepared>& settings) {
 }
 
 inline std::string shape_of(const shape_case& c) {
+  if (c.train) return "[" + std::to_string(c.step_count()) + "]";
   const std::string size = std::to_string(c.output_size(0)) + ", " + std::to_string(c.output_size(1));
   const std::string n = std::to_string(c.n), f = std::to_string(c.outputs());
   return c.channels_first() ? "[" + n + ", " + f + ", " + size + "]" : "[" + n + ", " + size + ", " + f + "]";

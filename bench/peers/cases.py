@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class Case:
     depthwise_activation: str
     bias: bool
     activation: str
+    train: bool = False  # a step of training: the result and the gradients of input and weights, for a given one of the result
 
     @property
     def stages(self) -> list[Stage]:
@@ -91,14 +93,14 @@ class Case:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Every array that goes in, in its order: C-contiguous, of the case's dtype."""
+        """Every array that goes in, in its order: C-contiguous, of the case's dtype. `dy` is the gradient of the result."""
         shapes: dict[str, tuple[int, ...]] = {"x": self._shape((self.h, self.w), self.c)}
         for stage in self.stages:
             per = stage.outputs // stage.inputs
             shapes[stage.weights] = (*stage.kernel, stage.inputs, per) if stage.depthwise else (stage.inputs, stage.outputs)
             if stage.bias:
                 shapes[stage.bias] = (stage.outputs,)
-        return shapes
+        return {**shapes, "dy": self.output_shape} if self.train else shapes
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -106,15 +108,24 @@ class Case:
 
     @property
     def flops(self) -> float:
-        """Two for each multiply-add; taps over the border count."""
+        """Two for each multiply-add; taps over the border count. Gradients are as much work as the result, twice."""
         taps = sum(math.prod(s.kernel) * s.outputs if s.depthwise else s.inputs * s.outputs for s in self.stages)
-        return 2.0 * self.n * math.prod(self.output_size) * taps
+        return (6.0 if self.train else 2.0) * self.n * math.prod(self.output_size) * taps
 
     @property
     def bytes(self) -> float:
-        """What has to move at least: input, weights and output, each once."""
-        elements = sum(map(math.prod, self.shapes.values())) + math.prod(self.output_shape)
-        return float(elements * np.dtype(self.dtype).itemsize)
+        """What has to move at least: input, weights and output, each once, and so their gradients."""
+        elements = sum(math.prod(shape) for name, shape in self.shapes.items() if name != "dy") + math.prod(self.output_shape)
+        return float(elements * np.dtype(self.dtype).itemsize * (2 if self.train else 1))
+
+    @property
+    def trainable(self) -> bool:
+        """Whether `train` can be checked: a layer with one activation, without curves."""
+        return (
+            self.op != "pointwise"
+            and self.activation in ("linear", "relu", "relu6")
+            and not any(s.bias or s.activation != "linear" for s in self.stages[:-1])
+        )
 
     def data(self) -> dict[str, np.ndarray]:
         """Random arrays, the same in every run; each stage keeps the scale of its input."""
@@ -137,6 +148,11 @@ def _pads(size: int, kernel: int, stride: int, dilation: int, padding: str) -> t
     return total // 2, total - total // 2
 
 
+# What --train takes by default.
+_TRAINING = """mobilenet xception k5_56x144_144 k5_28x240_240 k5_14x672_192 rgb batch cf_112x32_64 cf_56x128_256_s2 cf_28x256_256
+cf_7x1024_1024 cf_128x3_64 cf_b8_28x256_256 depthwise""".split()
+
+
 def families() -> list[str]:
     return sorted(path.stem for path in SHAPES.glob("*.json"))
 
@@ -154,6 +170,17 @@ def load(names: list[str]) -> list[Case]:
             raise SystemExit(f"`--cases` must name {allowed}. Received: {name}")
         found.update((case.name, case) for case in cases)
     return list(found.values())
+
+
+def load_training(names: list[str]) -> list[Case]:
+    """The same as steps of training; those that can't be are left out and named."""
+    found = load(names or _TRAINING)
+    allowed = "layers with linear, relu or relu6 at their end"
+    if not any(case.trainable for case in found):
+        raise SystemExit(f"`--cases` must name {allowed} for --train. Received: {' '.join(names)}")
+    if left := [case.name for case in found if not case.trainable]:
+        print(f"--train takes {allowed}. Left out: {', '.join(left)}", file=sys.stderr)
+    return [replace(case, train=True) for case in found if case.trainable]
 
 
 def _read(path: Path) -> list[Case]:

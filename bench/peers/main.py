@@ -18,7 +18,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="sepconv beside every other library that is installed.")
     add = parser.add_argument
     add("--cases", nargs="*", default=[], metavar="NAME", help=f"families ({', '.join(cases.families())}), cases, JSON files; all")
-    add("--peers", nargs="*", default=list(PEERS), metavar="NAME", help=f"some of {', '.join(PEERS)}; all")
+    add("--train", action="store_true", help="time a step of training: the result and all gradients")
+    add("--peers", nargs="*", metavar="NAME", help=f"some of {', '.join(PEERS)}; all")
     add("--threads", type=int, action="append", metavar="N", help="may be repeated; 1 and 2")
     add("--rounds", type=int, default=10, metavar="N", help="visits to every participant (10)")
     add("--seconds", type=float, default=0.05, metavar="S", help="length of a visit (0.05)")
@@ -27,9 +28,11 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     build = Path(__file__).parents[2] / "build" / "bench"
     add("--build", metavar="DIR", default=str(build), help="where the C++ workers are built")
     arguments = parser.parse_args(argv)
-    unknown = [name for name in arguments.peers if name not in PEERS]
+    allowed = [name for name, row in PEERS.items() if row.trains or not arguments.train]
+    arguments.peers = allowed if arguments.peers is None else arguments.peers
+    unknown = [name for name in arguments.peers if name not in allowed]
     if unknown:
-        parser.error(f"`--peers` must be some of {', '.join(PEERS)}. Received: {', '.join(unknown)}")
+        parser.error(f"`--peers` must be some of {', '.join(allowed)}. Received: {', '.join(unknown)}")
     if arguments.rounds < 1 or arguments.seconds <= 0 or min(arguments.threads or [1]) < 1:
         parser.error("`--rounds`, `--seconds` and `--threads` must be positive")
     return arguments
@@ -64,7 +67,7 @@ class _Bar:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
-    chosen = cases.load(arguments.cases)
+    chosen = (cases.load_training if arguments.train else cases.load)(arguments.cases)
     names = [name for name in PEERS if name in arguments.peers or name in ("sepconv", "sepconv C")]
     programs, why = native.build(Path(arguments.build))
     absent: dict[str, str] = {}
@@ -91,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
                     team.close()
         except KeyboardInterrupt:
             print("interrupted: what follows is what was measured until then", file=sys.stderr)
-    _report(results, machines, [name for name in names if name in versions])
+    _report(results, machines, [name for name in names if name in versions], " of a training step" if arguments.train else "")
     print("versions: " + "; ".join(f"{name}: {version}" for name, version in versions.items()))
     for name, reason in absent.items():
         print(f"absent: {name}: {reason}")
@@ -105,11 +108,11 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if any(why.startswith("WRONG") for result in results for why in result.without.values()) else 0
 
 
-def _report(results: list[Result], machines: list[Machine], names: list[str]) -> None:
+def _report(results: list[Result], machines: list[Machine], names: list[str], what: str) -> None:
     for machine in machines:
         mine = [result for result in results if result.threads == machine.threads]
         peak, large = machine.peak("float32") / 1e9, machine.bandwidth(1 << 28) / 1e9
-        print(f"\n## {machine.threads} thread{'s' if machine.threads > 1 else ''}, median ms\n")
+        print(f"\n## {machine.threads} thread{'s' if machine.threads > 1 else ''}, median ms{what}\n")
         print(table.markdown(list(table.rows(mine, machine, names))))
         print(f"\n{table.processor()}; peak {peak:.0f} GFLOP/s (float32), copying 256 MiB {large:.0f} GB/s")
         for line in [*table.summary(mine), *table.notes(mine), *table.impossible(mine, machine)]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .cases import Case
+from .gradients import TrainingReference
 from .process import Gone, Worker
 from .reference import Reference
 from .registry import PEERS
@@ -46,7 +47,10 @@ class Result:
     @property
     def best(self) -> tuple[str, float]:
         """The strongest peer and its ratio."""
-        ratios = [(self.ratio(name), name) for name in self.times if not PEERS[name].ours]
+        return self.best_of(list(self.times))
+
+    def best_of(self, names: list[str]) -> tuple[str, float]:
+        ratios = [(self.ratio(name), name) for name in names if name in self.times and not PEERS[name].ours]
         ratio, name = min(((r, n) for r, n in ratios if not math.isnan(r)), default=(math.nan, "-"))
         return name, ratio
 
@@ -126,9 +130,9 @@ def measure(team: Team, case: Case, rounds: int, seconds: float, tell: Callable[
     result = Result(case, team.threads)
     with tempfile.TemporaryDirectory(prefix="sepconv-bench-") as folder:
         data = case.data()
+        reference = (TrainingReference if case.train else Reference)(case, data)
         for name, array in data.items():
             array.tofile(Path(folder, name))
-        reference = Reference(case, data)
         ready = []
         for name in team.workers:
             tell(f"{case.name} {name}")

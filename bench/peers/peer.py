@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .cases import Case, Stage
+from .gradients import flat
 
 Data = dict[str, np.ndarray]
 
@@ -20,10 +21,12 @@ class Unsuitable(Exception):
 
 @dataclass
 class Candidate:
-    """One way in which a library computes a case: `run` is what is timed, `result` makes an array of what it returned."""
+    """One way in which a library computes a case: `run` is what is timed, `result` makes an array of what it returned. `before` comes
+    before every timed call."""
 
     run: Callable[[], Any]
     result: Callable[[Any], np.ndarray]
+    before: Callable[[], Any] = lambda: None
 
 
 class Peer(ABC):
@@ -43,6 +46,12 @@ class Peer(ABC):
         For a channels_last case a candidate may keep its input and output in whichever layout it likes best. For a channels_first
         case both must be channels_first.
         """
+
+    def train(self, case: Case, data: Data) -> dict[str, Candidate]:
+        """The same of a step of training, for the gradient `dy` of the result: the result and all gradients, which `Candidate.result`
+        makes `flat`. In training weights are new in every step: what is made of them belongs to it.
+        """
+        raise Unsuitable("no training")
 
 
 def needs_float32(case: Case) -> None:
@@ -85,3 +94,22 @@ def oihw(data: Data, stage: Stage) -> np.ndarray:
     if stage.depthwise:
         return np.ascontiguousarray(weights.transpose(2, 3, 0, 1).reshape(stage.outputs, 1, *stage.kernel))
     return np.ascontiguousarray(weights.T[:, :, None, None])
+
+
+def from_oihw(array: np.ndarray, stage: Stage) -> np.ndarray:
+    """The way back, of a gradient."""
+    if stage.depthwise:
+        return array.reshape(stage.inputs, -1, *stage.kernel).transpose(2, 3, 0, 1)
+    return array[:, :, 0, 0].T
+
+
+def step_of(case: Case, y: np.ndarray, gradients: list[np.ndarray]) -> np.ndarray:
+    """A step of a library of grouped convolutions, `flat`: `y` and the input's gradient in the layout of the case, then the weights'."""
+    x, *weights = gradients
+    places = iter(weights)
+    found = [y, x]
+    for stage in case.stages:
+        found.append(from_oihw(next(places), stage))
+        if stage.bias:
+            found.append(next(places))
+    return flat(found)

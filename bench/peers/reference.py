@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -60,33 +60,49 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def _depthwise(x: Array, kernel: Array, stage: Stage) -> Array:
-    x = np.pad(x, [(0, 0), *stage.pads, (0, 0)])
-    strides, dilation = stage.strides, stage.dilation
-    axes = zip(x.shape[1:3], stage.kernel, strides, dilation, strict=True)
-    sizes = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in axes]
-    y = np.zeros((len(x), *sizes, *kernel.shape[2:]))
+def taps(stage: Stage, sizes: tuple[int, int]) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
+    """Each tap of a depthwise kernel and the part of the padded input that it meets, where the output has `sizes`."""
     for tap in itertools.product(*map(range, stage.kernel)):
-        ends = zip(tap, dilation, sizes, strides, strict=True)
-        rows, columns = (slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in ends)
-        y += x[:, rows, columns, :, None] * kernel[tap]
+        ends = zip(tap, stage.dilation, sizes, stage.strides, strict=True)
+        yield tap, (slice(None), *(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in ends))
+
+
+def padded(x: Array, stage: Stage) -> Array:
+    return np.pad(x, [(0, 0), *stage.pads, (0, 0)])
+
+
+def _depthwise(x: Array, kernel: Array, stage: Stage, sizes: tuple[int, int]) -> Array:
+    x = padded(x, stage)
+    y = np.zeros((len(x), *sizes, *kernel.shape[2:]))
+    for tap, part in taps(stage, sizes):
+        y += x[part][..., None] * kernel[tap]
     return y.reshape(*y.shape[:3], -1)
 
 
-def _convolve(case: Case, data: dict[str, Array], activations: bool) -> Array:
-    x = data["x"]
-    y = np.moveaxis(x, 1, -1) if case.channels_first else x
+def to_layout(y: Array, case: Case) -> Array:
+    return np.ascontiguousarray(np.moveaxis(y, -1, 1)) if case.channels_first else y
+
+
+def from_layout(y: Array, case: Case) -> Array:
+    return np.moveaxis(y, 1, -1) if case.channels_first else y
+
+
+def convolve(case: Case, data: dict[str, Array], activations: bool, inputs: list[Array] | None = None) -> Array:
+    """The result, channels_last; what goes into each stage is added to `inputs`."""
+    y = from_layout(data["x"], case)
     for stage in case.stages:
+        if inputs is not None:
+            inputs.append(y)
         kernel = data[stage.weights]
         if stage.depthwise:
-            y = _depthwise(y, kernel, stage)
+            y = _depthwise(y, kernel, stage, case.output_size)
         else:
             y = y[:, :: stage.strides[0], :: stage.strides[1]] @ kernel
         if stage.bias:
             y = y + data[stage.bias]
         if activations:
             y = ACTIVATIONS[stage.activation](y)
-    return np.ascontiguousarray(np.moveaxis(y, -1, 1)) if case.channels_first else y
+    return y
 
 
 class Reference:
@@ -94,8 +110,8 @@ class Reference:
 
     def __init__(self, case: Case, data: dict[str, Array]) -> None:
         wide = {name: array.astype(np.float64) for name, array in data.items()}
-        self.result = _convolve(case, wide, True)
-        self.size = _convolve(case, {name: abs(array) for name, array in wide.items()}, False)
+        self.result = to_layout(convolve(case, wide, True), case)
+        self.size = to_layout(convolve(case, {name: abs(array) for name, array in wide.items()}, False), case)
         # 16 units in the last place of the whole sum: random signs stay at 2, one operand rounded to bfloat16 or TF32 goes beyond.
         # Approximated activations may be off by as much again.
         self.unit = float(np.finfo(case.dtype).eps) / 2

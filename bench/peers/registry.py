@@ -12,7 +12,7 @@ from typing import Any
 class Row:
     """`module` and `name` give the class of a Python peer; `program` is the target of CMake that is the worker of a C++ one.
 
-    `ours` peers are what the others are compared with: Python with Python, C++ with C++.
+    `ours` peers are what the others are compared with: Python with Python, C++ with C++. Those that `trains` take part in --train.
     """
 
     package: str
@@ -20,6 +20,7 @@ class Row:
     name: str = ""
     program: str = ""
     ours: bool = False
+    trains: bool = False
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -32,17 +33,17 @@ class Row:
 
 
 PEERS = {
-    "sepconv": Row("sepconv", "sepconv", "Fresh", ours=True),
+    "sepconv": Row("sepconv", "sepconv", "Fresh", ours=True, trains=True),
     "sepconv out=": Row("sepconv", "sepconv", "Into", ours=True),
-    "sepconv C": Row("a C++ compiler and CMake", program="sepconv_worker", ours=True),
-    "onednn C": Row("onednn-devel-cpu-gomp or libdnnl-dev, a C++ compiler and CMake", program="onednn_worker"),
+    "sepconv C": Row("a C++ compiler and CMake", program="sepconv_worker", ours=True, trains=True),
+    "onednn C": Row("onednn-devel-cpu-gomp or libdnnl-dev, a C++ compiler and CMake", program="onednn_worker", trains=True),
     "litert": Row("ai-edge-litert", "litert", "LiteRT"),
     "onnxruntime": Row("onnxruntime onnx", "onnxruntime", "OnnxRuntime"),
     "openvino": Row("openvino", "openvino", "OpenVino"),
-    "torch": Row("torch", "torch", "Eager"),
-    "torch.compile": Row("torch", "torch", "Compiled"),
-    "tensorflow": Row("tensorflow-cpu", "tensorflow", "Graph"),
-    "jax": Row("jax", "jax", "Jit"),
+    "torch": Row("torch", "torch", "Eager", trains=True),
+    "torch.compile": Row("torch", "torch", "Compiled", trains=True),
+    "tensorflow": Row("tensorflow-cpu", "tensorflow", "Graph", trains=True),
+    "jax": Row("jax", "jax", "Jit", trains=True),
     "keras-tensorflow": Row("keras tensorflow-cpu", "keras", "OnTensorFlow", environment={"KERAS_BACKEND": "tensorflow"}),
     "keras-torch": Row("keras torch", "keras", "OnTorch", environment={"KERAS_BACKEND": "torch"}),
     "keras-jax": Row("keras jax", "keras", "OnJax", environment={"KERAS_BACKEND": "jax"}),

@@ -61,18 +61,26 @@ def geometric_mean(values: list[float]) -> float:
 
 
 def summary(results: list[Result]) -> list[str]:
-    """The geometric mean of each family's ratios, and the cases where a peer is first."""
+    """The geometric mean of each family's ratios, and the cases where a peer is first; of training once more without C++ peers."""
+    lines = _summary(results, list(PEERS), "best peer")
+    if any(result.case.train for result in results):
+        lines += _summary(results, [name for name, row in PEERS.items() if not row.native], "best peer of Python")
+    return lines
+
+
+def _summary(results: list[Result], names: list[str], what: str) -> list[str]:
     by_family: dict[str, list[float]] = {}
     behind = []
     for result in results:
-        peer, ratio = result.best
+        peer, ratio = result.best_of(names)
         if not math.isnan(ratio):
             by_family.setdefault(result.case.family, []).append(ratio)
             if ratio < NOISE:
                 behind.append(f"{result.case.name} ({peer}, {ratio:.2f})")
     means = ", ".join(f"{family} {geometric_mean(values):.2f}" for family, values in by_family.items())
-    lines = [f"best peer / sepconv, geometric means: {means or '-'}"]
-    return [*lines, f"a peer is first on: {', '.join(behind) or 'none'}"]
+    every = [ratio for values in by_family.values() for ratio in values]
+    lines = [f"{what} / sepconv, geometric means: {means}; all {geometric_mean(every):.2f}" if every else f"{what} / sepconv: -"]
+    return [*lines, f"a {what.removeprefix('best ')} is first on: {', '.join(behind) or 'none'}"]
 
 
 def notes(results: list[Result]) -> list[str]:

@@ -14,7 +14,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,11 +28,12 @@ from .registry import PEERS
 _SHORT = 20e-6
 
 
-def sample(run: Callable[[], Any], seconds: float) -> list[float]:
+def sample(candidate: Candidate, seconds: float) -> list[float]:
     """Times of single calls for `seconds`, at least one, after a tenth of that to warm the caches that others have used."""
-    clock = time.perf_counter
+    clock, run = time.perf_counter, candidate.run
     start = clock()
     while True:
+        candidate.before()
         before = clock()
         run()
         took = clock() - before
@@ -43,6 +43,7 @@ def sample(run: Callable[[], Any], seconds: float) -> list[float]:
     times = []
     gc.disable()
     while True:
+        candidate.before()
         before = clock()
         for _ in range(batch):
             run()
@@ -61,7 +62,7 @@ def fastest(candidates: dict[str, Candidate]) -> str:
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(5):
         for name, candidate in candidates.items():
-            times[name] += sample(candidate.run, 0.02)
+            times[name] += sample(candidate, 0.02)
     return min(times, key=lambda name: median(times[name]))
 
 
@@ -82,7 +83,7 @@ class Server:
         parsed = Case.from_json(case)
         data = {name: aligned(np.fromfile(Path(folder, name), parsed.dtype).reshape(s)) for name, s in parsed.shapes.items()}
         try:
-            candidates = self.peer.prepare(parsed, data)
+            candidates = (self.peer.train if parsed.train else self.peer.prepare)(parsed, data)
         except Unsuitable as error:
             return {"unsuitable": str(error)}
         name = fastest(candidates)
@@ -93,7 +94,7 @@ class Server:
 
     def slice(self, seconds: float) -> dict[str, Any]:
         assert self.candidate is not None
-        return {"times": sample(self.candidate.run, seconds)}
+        return {"times": sample(self.candidate, seconds)}
 
     def peak(self, threads: int) -> dict[str, Any]:
         from sepconv import _core

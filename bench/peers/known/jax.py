@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax, nn
 
 from ..cases import Case, Stage
+from ..gradients import flat
 from ..peer import Candidate, Data, Peer, Unsuitable, from_first, from_last, to_first, to_last
 
 _RENAMED = {
@@ -43,16 +46,20 @@ class Jit(Peer):
         return f"jax {jax.__version__}"
 
     def prepare(self, case: Case, data: Data) -> dict[str, Candidate]:
-        candidates = {"NCHW": self._candidate(case, data, False)}
-        if not case.channels_first:
-            candidates["NHWC"] = self._candidate(case, data, True)
-        return candidates
+        return {name: self._candidate(case, data, last) for name, last in self._layouts(case).items()}
 
-    def _candidate(self, case: Case, data: Data, last: bool) -> Candidate:
+    def train(self, case: Case, data: Data) -> dict[str, Candidate]:
+        return {name: self._step(case, data, last) for name, last in self._layouts(case).items()}
+
+    def _layouts(self, case: Case) -> dict[str, bool]:
+        return {"NCHW": False} if case.channels_first else {"NCHW": False, "NHWC": True}
+
+    def _block(self, case: Case, last: bool) -> Any:
+        """A function of the input and of all arrays."""
         layout = "NHWC" if last else "NCHW"
         functions = [_activation(stage.activation, layout.index("C")) for stage in case.stages]
 
-        def stage_of(y: Any, stage: Stage) -> Any:
+        def stage_of(y: Any, stage: Stage, data: Any) -> Any:
             weights = data[stage.weights].reshape(*stage.kernel, -1, stage.outputs)
             y = lax.conv_general_dilated(
                 y,
@@ -65,12 +72,32 @@ class Jit(Peer):
             )
             return y + (data[stage.bias] if last else data[stage.bias][:, None, None]) if stage.bias else y
 
-        @jax.jit
-        def block(y: Any) -> Any:
+        def block(y: Any, data: Any) -> Any:
             for stage, function in zip(case.stages, functions, strict=True):
-                y = function(stage_of(y, stage))
+                y = function(stage_of(y, stage, data))
             return y
 
+        return block
+
+    def _candidate(self, case: Case, data: Data, last: bool) -> Candidate:
+        block = jax.jit(partial(self._block(case, last), data=data))
         x = jnp.asarray((to_last if last else to_first)(data["x"], case))
         back = from_last if last else from_first
         return Candidate(lambda: block(x).block_until_ready(), lambda y: back(y, case))
+
+    def _step(self, case: Case, data: Data, last: bool) -> Candidate:
+        block = self._block(case, last)
+        to, back = (to_last, from_last) if last else (to_first, from_first)
+        x, dy = (jnp.asarray(to(data[name], case)) for name in ("x", "dy"))
+        weights = {name: jnp.asarray(array) for name, array in data.items() if name not in ("x", "dy")}
+
+        @jax.jit
+        def step(x: Any, weights: Any, dy: Any) -> Any:
+            y, pullback = jax.vjp(block, x, weights)
+            return y, *pullback(dy)
+
+        def result(step: Any) -> np.ndarray:
+            y, x, gradients = step
+            return flat([back(y, case), back(x, case), *(gradients[name] for name in weights)])
+
+        return Candidate(lambda: jax.block_until_ready(step(x, weights, dy)), result)

@@ -11,7 +11,8 @@ import numpy as np
 import sepconv
 
 from ..cases import Case
-from ..peer import Candidate, Data, Peer
+from ..gradients import flat
+from ..peer import Candidate, Data, Peer, Unsuitable
 
 
 def _activation(name: str) -> Any:
@@ -20,9 +21,8 @@ def _activation(name: str) -> Any:
     return partial(sepconv.activations.gelu, approximate=True) if name == "gelu_tanh" else name
 
 
-def _call(case: Case, data: Data) -> Any:
-    """A function of `out` and `num_threads`."""
-    x = data["x"]
+def _layer(case: Case, data: Data) -> Any:
+    """A layer with its weights and these once more; two times None where no layer is what the case has."""
     common = {"strides": case.strides, "padding": case.padding, "data_format": case.layout, "dilation_rate": case.dilation}
     last = {"use_bias": case.bias, "activation": _activation(case.activation), "dtype": case.dtype}
     weights = [data[name] for stage in case.stages for name in (stage.weights, stage.bias) if name]
@@ -32,24 +32,30 @@ def _call(case: Case, data: Data) -> Any:
         layer = sepconv.SeparableConv2D(case.filters, case.kernel, depth_multiplier=case.multiplier, **common, **last)
         weights[1] = weights[1][None, None]
     else:
-        return _function(case, data, common)
-    layer.build(x.shape)
+        return None, None
+    layer.build(data["x"].shape)
     layer.set_weights(weights)
-    return lambda **options: layer(x, **options)
+    return layer, weights
 
 
-def _function(case: Case, data: Data, common: dict[str, Any]) -> Any:
+def _call(case: Case, data: Data) -> Any:
+    """A function of `out` and `num_threads`."""
+    layer, _ = _layer(case, data)
+    return partial(layer, data["x"]) if layer is not None else _function(case, data)
+
+
+def _function(case: Case, data: Data) -> Any:
     weights = {
         name: sepconv.Variable(data[name], name=name) for stage in case.stages for name in (stage.weights, stage.bias) if name
     }
     pointwise = sepconv.Variable(data["pointwise_kernel"][None, None], name="pointwise_kernel")
     last = {"bias": weights.get("bias"), "activation": _activation(case.activation)}
     if case.op == "pointwise":
-        some = {key: common[key] for key in ("strides", "data_format")}
-        return lambda **options: sepconv.ops.pointwise_conv(data["x"], pointwise, **some, **last, **options)
+        return partial(sepconv.ops.pointwise_conv, data["x"], pointwise, case.strides, case.layout, **last)
     middle = {"depthwise_bias": weights.get("depthwise_bias"), "depthwise_activation": _activation(case.depthwise_activation)}
+    common = {"strides": case.strides, "padding": case.padding, "data_format": case.layout, "dilation_rate": case.dilation}
     arrays = (data["x"], weights["depthwise_kernel"], pointwise)
-    return lambda **options: sepconv.ops.separable_conv(*arrays, **common, **middle, **last, **options)
+    return partial(sepconv.ops.separable_conv, *arrays, **common, **middle, **last)
 
 
 class Fresh(Peer):
@@ -61,6 +67,20 @@ class Fresh(Peer):
     def prepare(self, case: Case, data: Data) -> dict[str, Candidate]:
         call = _call(case, data)
         return {"": Candidate(lambda: call(num_threads=self.threads), np.asarray)}
+
+    def train(self, case: Case, data: Data) -> dict[str, Candidate]:
+        """`layer.vjp(x)` and its pullback. The layer gets its weights anew before every step, which it has to pack."""
+        layer, weights = _layer(case, data)
+        if layer is None:
+            raise Unsuitable("no layer")
+
+        def run() -> Any:
+            y, pullback = layer.vjp(data["x"], num_threads=self.threads)
+            return y, pullback(data["dy"])
+
+        return {
+            "": Candidate(run, lambda step: flat([step[0], step[1].input, *step[1].weights]), lambda: layer.set_weights(weights))
+        }
 
 
 class Into(Fresh):

@@ -10,6 +10,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import tensorflow as tf  # noqa: E402  (reads the environment)
 
 from ..cases import Case, Stage  # noqa: E402
+from ..gradients import flat  # noqa: E402
 from ..peer import Candidate, Data, Peer, Unsuitable, pick  # noqa: E402
 
 _ACTIVATIONS = {
@@ -42,6 +43,30 @@ class Graph(Peer):
         return f"tensorflow {tf.__version__}"
 
     def prepare(self, case: Case, data: Data) -> dict[str, Candidate]:
+        block = self._block(case)
+        weights = {name: tf.constant(array) for name, array in data.items()}
+        x = weights["x"]
+        call = tf.function(lambda y: block(y, weights), jit_compile=False).get_concrete_function(x)
+        return {"NHWC": Candidate(lambda: call(x), lambda y: y.numpy())}
+
+    def train(self, case: Case, data: Data) -> dict[str, Candidate]:
+        block = self._block(case)
+        x, dy = tf.constant(data["x"]), tf.constant(data["dy"])
+        names = [name for name in data if name not in ("x", "dy")]
+        weights = [tf.constant(data[name]) for name in names]
+
+        @tf.function(jit_compile=False)
+        def step(x: Any, dy: Any, *weights: Any) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch([x, *weights])
+                y = block(x, dict(zip(names, weights, strict=True)))
+            return y, *tape.gradient(y, [x, *weights], output_gradients=dy)
+
+        call = step.get_concrete_function(x, dy, *weights)
+        return {"NHWC": Candidate(lambda: call(x, dy, *weights), lambda step: flat(array.numpy() for array in step))}
+
+    def _block(self, case: Case) -> Any:
+        """A function of the input and of all arrays."""
         if case.channels_first:
             raise Unsuitable("channels_last only")
         if case.strides[0] != case.strides[1]:
@@ -49,9 +74,8 @@ class Graph(Peer):
         if max(case.dilation) > 1 and max(case.strides) > 1:
             raise Unsuitable("no strides with dilation")
         functions = [pick(_ACTIVATIONS, stage.activation) for stage in case.stages]
-        weights = {name: tf.constant(array) for name, array in data.items()}
 
-        def convolve(y: Any, stage: Stage) -> Any:
+        def convolve(y: Any, stage: Stage, weights: Any) -> Any:
             kernel = weights[stage.weights]
             if stage.depthwise:
                 y = tf.nn.depthwise_conv2d(y, kernel, [1, *stage.strides, 1], case.padding.upper(), dilations=stage.dilation)
@@ -59,12 +83,9 @@ class Graph(Peer):
                 y = tf.nn.conv2d(y, kernel[None, None], stage.strides, "VALID")
             return tf.nn.bias_add(y, weights[stage.bias]) if stage.bias else y
 
-        @tf.function(jit_compile=False)
-        def block(y: Any) -> Any:
+        def block(y: Any, weights: Any) -> Any:
             for stage, function in zip(case.stages, functions, strict=True):
-                y = function(convolve(y, stage))
+                y = function(convolve(y, stage, weights))
             return y
 
-        x = weights["x"]
-        call = block.get_concrete_function(x)
-        return {"NHWC": Candidate(lambda: call(x), lambda y: y.numpy())}
+        return block

@@ -12,7 +12,7 @@ import torch._inductor.config as inductor
 import torch.nn.functional as F
 
 from ..cases import Case, Stage
-from ..peer import Candidate, Data, Peer, from_first, oihw, pick, to_first
+from ..peer import Candidate, Data, Peer, from_first, oihw, pick, step_of, to_first
 
 _ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "linear": lambda x: x,
@@ -90,10 +90,14 @@ class Eager(Peer):
         return f"torch {torch.__version__}"
 
     def prepare(self, case: Case, data: Data) -> dict[str, Candidate]:
-        candidates = {"contiguous": self._candidate(case, data, torch.contiguous_format)}
-        if not case.channels_first:
-            candidates["channels_last"] = self._candidate(case, data, torch.channels_last)
-        return candidates
+        return {name: self._candidate(case, data, value) for name, value in self._formats(case).items()}
+
+    def train(self, case: Case, data: Data) -> dict[str, Candidate]:
+        return {name: self._step(case, data, value) for name, value in self._formats(case).items()}
+
+    def _formats(self, case: Case) -> dict[str, Any]:
+        last = {} if case.channels_first else {"channels_last": torch.channels_last}
+        return {"contiguous": torch.contiguous_format, **last}
 
     def _finish(self, block: torch.nn.Module, x: torch.Tensor) -> Callable[[torch.Tensor], Any]:
         return block
@@ -110,6 +114,22 @@ class Eager(Peer):
 
         return Candidate(run, lambda y: np.ascontiguousarray(from_first(y.numpy(), case)))
 
+    def _step(self, case: Case, data: Data, memory_format: Any) -> Candidate:
+        block = _Block(case, data).to(memory_format=memory_format).requires_grad_()
+        x, dy = (torch.from_numpy(to_first(data[name], case)).contiguous(memory_format=memory_format) for name in ("x", "dy"))
+        call = self._finish(block, x.requires_grad_())
+        wanted = [x, *block.parameters()]
+
+        def run() -> Any:
+            y = call(x)
+            return y, *torch.autograd.grad(y, wanted, dy)
+
+        def result(step: Any) -> np.ndarray:
+            y, x, *weights = (array.detach().numpy() for array in step)
+            return step_of(case, from_first(y, case), [from_first(x, case), *weights])
+
+        return Candidate(run, result)
+
 
 class Compiled(Eager):
     """torch.compile; one layout, since compiling takes seconds."""
@@ -117,13 +137,10 @@ class Compiled(Eager):
     def version(self) -> str:
         return f"torch {torch.__version__} (compile)"
 
-    def prepare(self, case: Case, data: Data) -> dict[str, Candidate]:
+    def _formats(self, case: Case) -> dict[str, Any]:
         torch._dynamo.reset()
-        inductor.freezing = case.dtype == "float32"  # its packed convolution takes no other
-        name, memory_format = "contiguous", torch.contiguous_format
-        if not case.channels_first:
-            name, memory_format = "channels_last", torch.channels_last
-        return {name: self._candidate(case, data, memory_format)}
+        inductor.freezing = case.dtype == "float32" and not case.train  # its packed convolution takes no other
+        return dict([super()._formats(case).popitem()])
 
     def _finish(self, block: torch.nn.Module, x: torch.Tensor) -> Callable[[torch.Tensor], Any]:
         compiled: Callable[[torch.Tensor], Any] = torch.compile(block, dynamic=False)
