@@ -56,9 +56,9 @@ FAULTS = [
     # Operators.
     Fault(
         "swapped_stride",
-        "csrc/src/op/gather_channels.cpp",
-        "a.stride_height = g.stride[0];",
-        "a.stride_height = g.stride[1];",
+        "csrc/src/op/gather.cpp",
+        "t.stride_height = g.stride[0];",
+        "t.stride_height = g.stride[1];",
         ["test_separable_conv.py"],
     ),
     Fault(
