@@ -13,11 +13,13 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 int64_t round_up(int64_t a, int64_t b, const char* what) { return checked_mul(ceil_div(a, b), b, what); }
 
-// Lanes over channels need channels next to one another, and enough of them: with half of a vector or less, lanes over pixels win.
+// Lanes over channels need channels next to one another, and enough of them: with half of a vector or less, lanes over pixels win, unless
+// rows of the image fill still less; each filter more of a channel would read and fill them again.
 gather_lanes choose_gather(const geometry& g, const kernel_set& k) {
   const bool dense = g.input_step[3] == 1 || g.channels() == 1;
   if (!dense) return gather_lanes::pixels;
-  const bool narrow = 2 * g.channels() <= k.lanes && 2 * g.output[2] > k.lanes;  // fits: sizes below 2^60 (make_geometry)
+  const int64_t least = g.multiplier > 1 ? g.channels() : 2 * g.channels();  // fits: sizes below 2^60 (make_geometry)
+  const bool narrow = 2 * g.channels() <= k.lanes && g.output[2] > std::min<int64_t>(k.lanes / 2, least);  // fits: likewise
   return narrow ? gather_lanes::pixels : gather_lanes::channels;
 }
 
