@@ -39,6 +39,8 @@ void check_filters(const kernel_set& k, const problem& p, generator& r) {
   args.hi = p.hi;
   args.output = y.get();
   args.output_row = output_row;
+  args.ahead = b.get();  // what is fetched ahead is never read, wherever it lies
+  args.ahead_lines = p.passes * 100;
   k.filters[p.rows][p.vectors](&args);
 
   EXPECT_TRUE(y.intact());

@@ -78,6 +78,8 @@ struct multiply_args {
   double lo, hi;
   void* output;              // T
   ptrdiff_t output_row;
+  const void* ahead;  // what to fetch into L2 meanwhile, so many cache lines a block
+  int64_t ahead_lines;
 };
 
 // sums[row][column] = sum over pixels of rows(pixel, row) * columns(pixel, column), stored or added to the output.

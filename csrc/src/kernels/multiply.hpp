@@ -17,10 +17,12 @@ static void multiply(const multiply_args* args) {
   const T* b = static_cast<const T*>(g.lanes);
   const ptrdiff_t lane_step = BiasOfColumn ? Vectors * lanes<T> : g.lane_step;  // packed panels are dense
   const ptrdiff_t k_step = KStep ? KStep : g.block_step;
+  const char* ahead = static_cast<const char*>(g.ahead);
   vec<T> sum[Rows][Vectors] = {};
   for (int64_t pass = 0; pass < g.passes; ++pass) {
     for (int64_t i = 0; i < g.blocks; ++i, block += g.block_step) {
       const T* a = block;
+      for (int64_t line = 0; line < g.ahead_lines; ++line, ahead += 64) __builtin_prefetch(ahead, 0, 2);
       const T* end = a + (i + 1 < g.blocks ? block_channels<T> : g.last_block) * k_step;
       for (; a < end; a += k_step, b += lane_step) {
         vec<T> column[Vectors];

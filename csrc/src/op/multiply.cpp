@@ -101,6 +101,7 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   a.passes = blocked ? g.multiplier : 1;
   a.lo = t.last.lo;
   a.hi = t.last.hi;
+  const int64_t panel_lines = g.depth * plan.columns * static_cast<int64_t>(sizeof(T)) / 64;  // fits: below the pack's size
   const auto run = [&](int64_t panel, int64_t group) {
     const int64_t f = panel * plan.columns, filters = std::min(plan.columns, g.filters() - f);
     const int64_t vectors = ceil_div(filters, lanes), columns = vectors * lanes;
@@ -108,6 +109,11 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
     a.lanes = static_cast<const T*>(t.pack->panels) + f * g.depth;
     a.bias = static_cast<const T*>(t.pack->bias) + f;
     a.broadcast = reinterpret_cast<const T*>(s.rows) + first * (blocked ? block : 1);
+    if (plan.fetches_ahead) {  // the next panel, shared out among the groups of this one
+      const int64_t share = ceil_div(panel_lines, a.blocks * a.passes * groups);
+      a.ahead_lines = panel + 1 < p1 ? share : 0;
+      a.ahead = reinterpret_cast<const char*>(a.lanes) + (panel_lines + group * a.blocks * a.passes * share) * 64;
+    }
     const multiply_fn kernel = (blocked ? t.kernels().filters : t.kernels().planar)[rows][vectors];
     run_kernel(t, tile, kernel, a, {pixels.first + first, rows, f, filters, columns, dense && filters == columns, false}, places);
   };

@@ -93,9 +93,9 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
   // With less than a micro-tile a thread, threads share the filters instead, and the patch matrix; but only for weights that a thread
   // can't keep in its cache, since what another one gathered has to come from there.
   const int64_t panels = s.multiply == multiply_lanes::filters ? ceil_div(g.filters(), s.columns) : 0;
-  const bool heavy = row_size > static_cast<int64_t>(m.l2_size) / 2 / std::max<int64_t>(g.filters(), 1) || g.pixels < 4 * threads;  // fits: likewise
+  const bool heavy = row_size > static_cast<int64_t>(m.l2_size) / 2 / std::max<int64_t>(g.filters(), 1);
   const bool few = threads > 1 && g.pixels < micro * threads && panels >= 2 * threads;  // fits: likewise
-  s.threads_split = few && heavy ? split::filters : split::pixels;
+  s.threads_split = few && (heavy || g.pixels < 4 * threads) ? split::filters : split::pixels;  // fits: likewise
   if (s.threads_split == split::filters) {
     const int64_t room = std::max<int64_t>(fits * threads, quantum);  // fits: pixels in L2, times 32 bits
     pixels = std::min<int64_t>(g.pixels, std::min<int64_t>(room, 512));
@@ -105,6 +105,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
   }
   s.tiles = ceil_div(g.pixels, pixels);
   s.tile_pixels = pixels;
+  s.fetches_ahead = heavy && !planar && !over_pixels;
   s.channel_group = 256;
   // An odd number of cache lines, so that the planes or blocks of one pixel don't compete for the same sets of L1.
   const int64_t lines = planar ? ceil_div(round_up(pixels, over_pixels ? s.columns : k.lanes, "workspace"), block) : pixels;

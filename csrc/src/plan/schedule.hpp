@@ -33,6 +33,7 @@ struct schedule {
   int64_t tile_pixels, tiles;
   int64_t rows, columns;  // of the largest micro-tile, in elements
   int64_t channel_group;  // channels that the depthwise filter takes at a time
+  bool fetches_ahead;     // weights are beyond L2: a panel is on its way while the one before is multiplied
   // Workspace, in bytes: one shared part, then one part a worker.
   std::size_t shared_size, worker_size;
   // Parts of a worker's: patch matrix (unless shared), phase planes of one channel (or the widened input of a group), its result at their pitch, a micro-tile, offsets of
