@@ -78,6 +78,19 @@ void derive(const py::array& kept, py::array gradient, const std::string& kind, 
   sepconv::check(sepconv_derive(&activation, dtype, of, data, count));
 }
 
+py::array transpose(const py::array& array) {
+  const sepconv_dtype dtype = dtype_of(array);
+  if (array.ndim() != 2) throw py::value_error("`array` must have 2 axes. Received: " + std::to_string(array.ndim()));
+  require_contiguous(array, "array");
+  const py::ssize_t rows = array.shape(0), columns = array.shape(1);
+  py::array out = new_array({columns, rows}, array.dtype());
+  const void* from = array.data();
+  void* to = out.mutable_data();
+  py::gil_scoped_release release;
+  sepconv::check(sepconv_transpose(dtype, from, rows, columns, to));
+  return out;
+}
+
 py::array empty(const py::tuple& shape, const py::dtype& dtype) {
   std::vector<py::ssize_t> sizes;
   std::size_t bytes = static_cast<std::size_t>(dtype.itemsize());
@@ -110,6 +123,24 @@ sepconv_dtype dtype_of(const py::array& array) {
   }
   throw py::type_error("the array must have native float32, float64, float16 or bfloat16 elements. Received: " +
                        py::str(dtype).cast<std::string>());
+}
+
+void require_shape(const py::array& array, const std::vector<py::ssize_t>& shape, const char* name) {
+  if (std::vector<py::ssize_t>(array.shape(), array.shape() + array.ndim()) != shape)
+    throw py::value_error(std::string("`") + name + "` has the wrong shape here. Received: shape=" +
+                          py::str(array.attr("shape")).cast<std::string>());
+}
+
+void require_contiguous(const py::array& array, const char* name) {
+  if (!(array.flags() & py::array::c_style)) throw py::value_error(std::string("`") + name + "` must be C-contiguous");
+}
+
+void strides_of(const py::array& array, const char* name, std::int64_t* strides) {
+  for (py::ssize_t axis = 0; axis < array.ndim(); ++axis) {
+    if (array.strides(axis) % array.itemsize() != 0 || !(array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_))
+      throw py::value_error(std::string("`") + name + "` must be aligned to its elements, strides too");
+    strides[axis] = array.strides(axis) / array.itemsize();
+  }
 }
 
 std::size_t item_size(sepconv_dtype dtype) { return dtype == SEPCONV_FLOAT64 ? 8 : dtype == SEPCONV_FLOAT32 ? 4 : 2; }
@@ -150,6 +181,7 @@ void register_arrays(py::module_& m) {
   m.def("activate", &activate, py::arg("array"), py::arg("kind"), py::arg("params") = py::tuple());
   m.def("activation_keeps", &activation_keeps, py::arg("kind"), py::arg("params") = py::tuple());
   m.def("derive", &derive, py::arg("kept"), py::arg("gradient"), py::arg("kind"), py::arg("params") = py::tuple());
+  m.def("transpose", &transpose, py::arg("array"));
   m.def("empty", &empty, py::arg("shape"), py::arg("dtype"));
 }
 

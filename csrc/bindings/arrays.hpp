@@ -16,6 +16,13 @@ sepconv_dtype dtype_of(const std::string& name);
 // Of an array; ml_dtypes' bfloat16 is known by its name.
 sepconv_dtype dtype_of(const pybind11::array& array);
 
+// Errors that name the array.
+void require_shape(const pybind11::array& array, const std::vector<pybind11::ssize_t>& shape, const char* name);
+void require_contiguous(const pybind11::array& array, const char* name);
+
+// Strides in elements, one for each axis.
+void strides_of(const pybind11::array& array, const char* name, std::int64_t* strides);
+
 std::size_t item_size(sepconv_dtype dtype);
 
 // An uninitialised C-contiguous array; large ones lie in pooled memory, which their base gives back.

@@ -19,17 +19,21 @@ namespace {
 
 using pair = std::array<std::int64_t, 2>;
 
-// A contiguous weight array of the common type, or NULL.
+// Weight arrays of one type.
 struct weight_arrays {
   sepconv_weights weights = sepconv::make_weights();
   bool typed = false;
 
-  const void* add(const std::optional<py::array>& array, const std::vector<py::ssize_t>& shape, const char* name) {
+  // NULL for none. Where there are no `strides` to be told, the array must be contiguous.
+  const void* add(const std::optional<py::array>& array, const std::vector<py::ssize_t>& shape, const char* name,
+                  std::int64_t* strides = nullptr) {
     if (!array) return nullptr;
-    if (!(array->flags() & py::array::c_style)) throw py::value_error(std::string("`") + name + "` must be C-contiguous");
-    if (std::vector<py::ssize_t>(array->shape(), array->shape() + array->ndim()) != shape)
-      throw py::value_error(std::string("`") + name + "` has the wrong shape for this plan. Received: shape=" +
-                            py::str(array->attr("shape")).cast<std::string>());
+    require_shape(*array, shape, name);
+    if (strides)
+      strides_of(*array, name, strides);
+    else
+      require_contiguous(*array, name);
+    weights.strided = 1;
     const sepconv_dtype dtype = dtype_of(*array);
     if (typed && weights.dtype != dtype) throw py::type_error("all weights must have one dtype");
     weights.dtype = dtype;
@@ -103,9 +107,10 @@ class Plan {
     const py::ssize_t depth = channels * multiplier, filters = info_.output_shape[3];
     weight_arrays w;
     w.weights.depthwise_kernel =
-        w.add(depthwise_kernel, {spec_.kernel[0], spec_.kernel[1], channels, multiplier}, "depthwise_kernel");
+        w.add(depthwise_kernel, {spec_.kernel[0], spec_.kernel[1], channels, multiplier}, "depthwise_kernel",
+              w.weights.depthwise_strides);
     w.weights.depthwise_bias = w.add(depthwise_bias, {depth}, "depthwise_bias");
-    w.weights.pointwise_kernel = w.add(pointwise_kernel, {depth, filters}, "pointwise_kernel");
+    w.weights.pointwise_kernel = w.add(pointwise_kernel, {depth, filters}, "pointwise_kernel", w.weights.pointwise_strides);
     w.weights.bias = w.add(bias, {filters}, "bias");
     return w;
   }
@@ -129,7 +134,10 @@ class Plan {
   py::array_t<double> reference(const py::array_t<double, py::array::c_style | py::array::forcecast>& input,
                                 const std::optional<py::array>& depthwise_kernel, const std::optional<py::array>& depthwise_bias,
                                 const std::optional<py::array>& pointwise_kernel, const std::optional<py::array>& bias) const {
-    const weight_arrays w = collect(depthwise_kernel, depthwise_bias, pointwise_kernel, bias);
+    weight_arrays w = collect(depthwise_kernel, depthwise_bias, pointwise_kernel, bias);
+    if (depthwise_kernel) require_contiguous(*depthwise_kernel, "depthwise_kernel");
+    if (pointwise_kernel) require_contiguous(*pointwise_kernel, "pointwise_kernel");
+    w.weights.strided = 0;
     if (input.size() != product(spec_.input_shape)) throw py::value_error("`input` must have the plan's shape");
     const std::int64_t* s = info_.output_shape;
     py::array_t<double> output(std::vector<py::ssize_t>(s, s + 4));

@@ -23,7 +23,16 @@ void require(const py::array& array, sepconv_dtype dtype, py::ssize_t count, con
 const void* weight(const Vjp::optional_array& array, sepconv_dtype dtype, py::ssize_t count, const char* name) {
   if (!array) return nullptr;
   require(*array, dtype, count, name);
-  if (!(array->flags() & py::array::c_style)) throw py::value_error(std::string("`") + name + "` must be C-contiguous");
+  require_contiguous(*array, name);
+  return array->data();
+}
+
+const void* kernel(const Vjp::optional_array& array, sepconv_dtype dtype, const std::vector<py::ssize_t>& shape, const char* name,
+                   std::int64_t* strides) {
+  if (!array) return nullptr;
+  if (dtype_of(*array) != dtype) throw py::type_error(std::string("`") + name + "` has the wrong dtype for these gradients");
+  require_shape(*array, shape, name);
+  strides_of(*array, name, strides);
   return array->data();
 }
 
@@ -46,14 +55,19 @@ Vjp::Vjp(const sepconv_spec& spec, const std::int64_t* output_shape, int wanted,
   const py::ssize_t depth = spec.input_shape[3] * spec.multiplier, filters = output_shape[3];
   counts_ = {product(spec.input_shape), spec.kernel[0] * spec.kernel[1] * depth, depth, depth * filters, filters,
              product(output_shape)};
+  depthwise_ = {spec.kernel[0], spec.kernel[1], spec.input_shape[3], spec.multiplier};
+  pointwise_ = {depth, filters};
 }
 
 void Vjp::run(const weights& weights, const py::array& input, const optional_array& kept, const py::array& output_gradient,
               const gradients& gradients) const {
   sepconv_weights w = sepconv::make_weights();
   w.dtype = sums_;
-  const void** const values[] = {&w.depthwise_kernel, &w.depthwise_bias, &w.pointwise_kernel, &w.bias};
-  for (std::size_t i = 0; i < 4; ++i) *values[i] = weight(weights[i], sums_, counts_[i + 1], names[i + 1]);
+  w.strided = 1;
+  w.depthwise_kernel = kernel(weights[0], sums_, depthwise_, names[1], w.depthwise_strides);
+  w.depthwise_bias = weight(weights[1], sums_, counts_[2], names[2]);
+  w.pointwise_kernel = kernel(weights[2], sums_, pointwise_, names[3], w.pointwise_strides);
+  w.bias = weight(weights[3], sums_, counts_[4], names[4]);
   sepconv_gradients g = sepconv::make_gradients();
   void** const places[] = {&g.input, &g.depthwise_kernel, &g.depthwise_bias, &g.pointwise_kernel, &g.bias};
   for (std::size_t i = 0; i < 5; ++i) *places[i] = target(gradients[i], i ? sums_ : dtype_, counts_[i], names[i]);

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <optional>
+#include <vector>
 
 #include "sepconv/sepconv.hpp"
 
@@ -29,6 +30,7 @@ class Vjp {
   sepconv::vjp vjp_;
   sepconv_dtype dtype_, sums_;
   std::array<pybind11::ssize_t, 6> counts_;  // elements of the input's and the weights' gradients, and of the output
+  std::vector<pybind11::ssize_t> depthwise_, pointwise_;  // shapes of the kernels
 };
 
 }  // namespace sepconv_python

@@ -159,6 +159,8 @@ class Convolution:
         An activation that the core doesn't know, to be applied to the whole output.
     autocast : bool
         Whether inputs of another dtype are converted.
+    lasting : bool
+        Whether packs are kept for the next call with the same state; else every call packs its own.
     """
 
     def __init__(
@@ -167,8 +169,10 @@ class Convolution:
         arrange: Callable[[Any], Weights] = tuple,
         finish: Callable[..., Any] | None = None,
         autocast: bool = True,
+        lasting: bool = True,
     ) -> None:
         self.spec = spec
+        self._lasting = lasting
         self._arrange = arrange
         self._finish = finish
         self._autocast = autocast
@@ -231,7 +235,9 @@ class Convolution:
         """What the core computes, before an activation that it doesn't know."""
         output = out if out is not None and self._finish is None else prepared.new(prepared.shape, prepared.dtype)
         plan = prepared.plan
-        if plan is not None:
+        if plan is not None and not self._lasting:
+            plan.run(plan.pack(*self._arrange(state.arrays)), array, output)
+        elif plan is not None:
             key = plan.pack_key
             packed = self._packs.get(key)
             if packed is None or packed[0] is not state:
@@ -244,30 +250,33 @@ class Convolution:
     def linearize(self, inputs: Any, array: np.ndarray, num_threads: int, state: Any) -> tuple[np.ndarray, Pull]:
         """What `run` computes, and how gradients of that become those of `array` and of the weights, in the order of `Spec.weights`."""
         prepared = self.prepare(array, None, num_threads, inputs)
-        keeps = _core.activation_keeps(*self.spec.activation)
-        kept: np.ndarray | None = None
-        if keeps == 2:  # the convolution before its activation
-            if self._before is None:
-                self._before = Convolution(replace(self.spec, activation=_LINEAR), self._arrange, None, self._autocast)
-            kept = self._before.run(inputs, array, None, num_threads, state)
-        if kept is not None and self.spec.dtype.itemsize > 2:
-            output = allocator(kept.shape, kept.dtype)(kept.shape, kept.dtype)
-            output[...] = kept
-            _core.activate(output, *self.spec.activation)
-        else:  # in 16 bits, what is kept has been rounded
-            output = self._run(prepared, array, None, num_threads, state)
-        if keeps == 1:
-            kept = output
+        output, kept = self.keeping(prepared, array, num_threads, state)
         back: Callable[[np.ndarray], np.ndarray] | None = None
         if self._finish is not None:
             output, back = finish_vjp(self._finish, output)
 
         def pull(dy: np.ndarray, input: bool, wanted: Sequence[int]) -> tuple[np.ndarray | None, list[Any]]:
-            return self._gradients(prepared, array, kept, dy if back is None else back(dy), input, wanted, state)
+            return self.gradients(prepared, array, kept, dy if back is None else back(dy), input, wanted, state)
 
         return output, pull
 
-    def _gradients(
+    def keeping(self, prepared: Prepared, array: np.ndarray, num_threads: int, state: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """What the core computes, and what `gradients` needs of it: nothing, the same, or the convolution before its activation."""
+        keeps = _core.activation_keeps(*self.spec.activation)
+        if keeps != 2:
+            output = self._run(prepared, array, None, num_threads, state)
+            return output, output if keeps == 1 else None
+        if self._before is None:
+            self._before = Convolution(replace(self.spec, activation=_LINEAR), self._arrange, None, self._autocast, self._lasting)
+        kept = self._before.run(array, array, None, num_threads, state)
+        if self.spec.dtype.itemsize == 2:  # what is kept has been rounded
+            return self._run(prepared, array, None, num_threads, state), kept
+        output = allocator(kept.shape, kept.dtype)(kept.shape, kept.dtype)
+        output[...] = kept
+        _core.activate(output, *self.spec.activation)
+        return output, kept
+
+    def gradients(
         self,
         prepared: Prepared,
         array: np.ndarray,
@@ -277,9 +286,12 @@ class Convolution:
         wanted: Sequence[int],
         state: Any,
     ) -> tuple[np.ndarray | None, list[Any]]:
+        """From that of the output, those of `array` and, at the places `wanted`, of the weights; None elsewhere."""
         sums = np.dtype(np.float64 if self.spec.dtype.itemsize == 8 else np.float32)
         weights = tuple(None if w is None else w.astype(sums, copy=False) for w in self._arrange(state.arrays))
-        found: list[Any] = [np.empty(w.shape, sums) if i in wanted and w is not None else None for i, w in enumerate(weights)]
+        found: list[Any] = [
+            allocator(w.shape, sums)(w.shape, sums) if i in wanted and w is not None else None for i, w in enumerate(weights)
+        ]
         of_input = allocator(array.shape, array.dtype)(array.shape, array.dtype) if input else None
         if prepared.plan is None:
             for gradient in filter(lambda g: g is not None, (of_input, *found)):
@@ -293,11 +305,6 @@ class Convolution:
         if mask:
             vjp.run(weights, array, kept, dy, (of_input, *found))
         return of_input, found
-
-    def forget(self) -> None:
-        """Let go of the packs; the plans stay."""
-        self._packs.clear()
-        self.recall = _core.Recall()
 
 
 def allocator(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[..., np.ndarray]:

@@ -357,10 +357,7 @@ def _convolve(
         return _run(kept, inputs, out, threads) if output is None else output
     kept = _make(check(weights, *options), _intake.as_array(inputs), activation, key is not None)
     if key is None:
-        try:
-            return _run(kept, inputs, out, threads)
-        finally:
-            kept.convolution.forget()  # the next call packs its own
+        return _run(kept, inputs, out, threads)
     order = (None, None, 0, 1) if check is _pointwise else (0, None, None, 1) if check is _depthwise else (0, 1, 2, 3)
     variables = [None if i is None else weights[i] for i in order]
     values = tuple(v and weakref.ref(v._array, lambda _: _kept.pop(key, None)) for v in variables)
@@ -419,7 +416,7 @@ def _make(problem: _Problem, array: np.ndarray, activation: Any, lasting: bool) 
 @lru_cache(maxsize=64)
 def _plans(spec: Spec) -> Convolution:
     """Where calls with weights of their own find their plans."""
-    return Convolution(spec)
+    return Convolution(spec, lasting=False)
 
 
 def _run(kept: _Kept, inputs: Any, out: Any, threads: int) -> np.ndarray:

@@ -69,6 +69,9 @@ class strided_array {
   std::unique_ptr<guarded> memory_;
 };
 
+// How kernels lie: contiguous, in the order of PyTorch's axes, or from the last element to the first.
+enum class kernel_order { contiguous, pytorch, backwards };
+
 // Weights in guarded memory, as any type that holds them.
 class weight_arrays {
  public:
@@ -80,6 +83,26 @@ class weight_arrays {
     view.pointwise_kernel = keep(t.pointwise, side);
     view.bias = keep(t.bias, side);
   }
+  weight_arrays(const tensors& t, int32_t dtype, flush side, const sepconv_spec& spec, kernel_order order)
+      : weight_arrays(t, dtype, side) {
+    if (order == kernel_order::contiguous) return;
+    const bool pytorch = order == kernel_order::pytorch;
+    view.strided = 1;
+    const quad shape = {std::max<int64_t>(spec.kernel[0], 1), std::max<int64_t>(spec.kernel[1], 1), spec.input_shape[3],
+                        std::max<int64_t>(spec.multiplier, 1)};
+    const int64_t taps = shape[0] * shape[1], depth = shape[2] * shape[3];
+    if (!t.depthwise.empty()) {
+      const quad step = pytorch ? quad{shape[1], 1, shape[3] * taps, taps} : quad{-shape[1] * depth, -depth, -shape[3], -1};
+      view.depthwise_kernel = lay(t.depthwise, shape, step, side);
+      std::copy(step.begin(), step.end(), view.depthwise_strides);
+    }
+    if (!t.pointwise.empty()) {
+      const int64_t filters = static_cast<int64_t>(t.pointwise.size()) / depth;
+      const quad step = pytorch ? quad{0, 0, 1, depth} : quad{0, 0, -filters, -1};
+      view.pointwise_kernel = lay(t.pointwise, {1, 1, depth, filters}, step, side);
+      std::copy(step.begin() + 2, step.end(), view.pointwise_strides);
+    }
+  }
   sepconv_weights view;
 
  private:
@@ -90,7 +113,14 @@ class weight_arrays {
     kept_.back()->read_only();
     return kept_.back()->get();
   }
+  const void* lay(const std::vector<double>& v, const quad& shape, const quad& step, flush side) {
+    laid_.push_back(std::make_unique<strided_array>(shape, step, view.dtype, side));
+    laid_.back()->set(v);
+    laid_.back()->memory().read_only();
+    return laid_.back()->origin();
+  }
   std::vector<std::unique_ptr<guarded>> kept_;
+  std::vector<std::unique_ptr<strided_array>> laid_;
 };
 
 inline int32_t sum_dtype(int32_t dtype) { return dtype == SEPCONV_FLOAT64 ? SEPCONV_FLOAT64 : SEPCONV_FLOAT32; }
@@ -98,6 +128,7 @@ inline int32_t sum_dtype(int32_t dtype) { return dtype == SEPCONV_FLOAT64 ? SEPC
 struct run_options {
   flush side = flush::back;
   int32_t weights = -1;  // their type; -1: that of sums
+  kernel_order kernels = kernel_order::contiguous;
 };
 
 // The output, channels_last. Throws when a call fails or something outside the output was written.
@@ -111,7 +142,8 @@ inline std::vector<double> run(const sepconv_spec& spec, const tensors& t, run_o
     in_stride[i] = spec.input_strides[i];
     out_stride[i] = spec.output_strides[i];
   }
-  const weight_arrays weights(t, options.weights < 0 ? sum_dtype(spec.dtype) : options.weights, options.side);
+  const weight_arrays weights(t, options.weights < 0 ? sum_dtype(spec.dtype) : options.weights, options.side, spec,
+                              options.kernels);
   const sepconv::pack pack = plan.make_pack(weights.view);
   strided_array input(in, in_stride, spec.dtype, options.side), output(out, out_stride, spec.dtype, options.side);
   input.set(t.input);

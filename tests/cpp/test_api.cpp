@@ -170,6 +170,9 @@ TEST(api, pack_create) {
   w = f.weights.view;
   w.pointwise_kernel = nullptr;
   expect_message(pack_with(f, w), SEPCONV_INVALID_ARGUMENT, {"`pointwise_kernel`", "an array", "Received: NULL"});
+  w = f.weights.view;
+  w.strided = 2;
+  expect_message(pack_with(f, w), SEPCONV_INVALID_ARGUMENT, {"`strided` of the weights must be 0 or 1", "Received: 2"});
   EXPECT_EQ(pack_with(f, f.weights.view), SEPCONV_OK);
 }
 
@@ -282,6 +285,31 @@ TEST(api, reference_refuses_like_a_plan) {
   w = f.weights.view;
   w.pointwise_kernel = nullptr;
   expect_message(sepconv_reference(&good, &w, x, y), SEPCONV_INVALID_ARGUMENT, {"`pointwise_kernel` must not be NULL"});
+  w = f.weights.view;
+  w.strided = 1;
+  expect_message(sepconv_reference(&good, &w, x, y), SEPCONV_INVALID_ARGUMENT, {"`strided` of the weights must be 0 here"});
+}
+
+TEST(api, transposes) {
+  const std::vector<double> x = {1, 2, 3, 4, 5, 6};
+  std::vector<double> y(6);
+  ASSERT_EQ(sepconv_transpose(SEPCONV_FLOAT64, x.data(), 2, 3, y.data()), SEPCONV_OK);
+  EXPECT_EQ(y, (std::vector<double>{1, 4, 2, 5, 3, 6}));
+  for (int64_t rows : {1, 7, 16, 33, 70})
+    for (int64_t columns : {1, 5, 16, 47, 64}) {
+      const std::size_t size = static_cast<std::size_t>(rows * columns) * 4;
+      const guarded from(size, flush::back), to(size, flush::front);
+      for (int64_t i = 0; i < rows * columns; ++i) put(from.get(), SEPCONV_FLOAT32, i, static_cast<double>(i));
+      ASSERT_EQ(sepconv_transpose(SEPCONV_FLOAT32, from.get(), rows, columns, to.get()), SEPCONV_OK);
+      for (int64_t i = 0; i < rows * columns; ++i)
+        ASSERT_EQ(get(to.get(), SEPCONV_FLOAT32, i % columns * rows + i / columns), static_cast<double>(i)) << rows << ' ' << columns;
+    }
+  EXPECT_EQ(sepconv_transpose(SEPCONV_FLOAT32, nullptr, 0, 3, nullptr), SEPCONV_OK);
+  for (int32_t dtype : {-1, 2})
+    expect_message(sepconv_transpose(dtype, x.data(), 2, 3, y.data()), SEPCONV_INVALID_ARGUMENT, {"`dtype` must be 0 (float32) or 1"});
+  expect_message(sepconv_transpose(0, x.data(), -2, 3, y.data()), SEPCONV_INVALID_ARGUMENT, {"must not be negative", "-2, 3"});
+  expect_message(sepconv_transpose(0, nullptr, 2, 3, y.data()), SEPCONV_INVALID_ARGUMENT, {"`source` must not be NULL"});
+  expect_message(sepconv_transpose(0, x.data(), 2, 3, nullptr), SEPCONV_INVALID_ARGUMENT, {"`target` must not be NULL"});
 }
 
 TEST(api, system_info) {

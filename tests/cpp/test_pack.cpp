@@ -149,6 +149,26 @@ TEST(pack, takes_weights_of_any_type) {
   }
 }
 
+// Of every type of weights; only what the kernels of that type can transpose goes by tiles.
+TEST(pack, kernels_may_lie_in_any_order) {
+  const int64_t cases = sample(2000);
+  for (int64_t i = 0; i < cases && !HasFailure(); ++i) {
+    sepconv_spec spec = draw_case(i, 67);
+    if (spec.layout == SEPCONV_STRIDED) spec.layout = SEPCONV_CHANNELS_FIRST;
+    spec.activation = spec.depthwise_activation = {};
+    if (i % 2) spec.multiplier = 1;
+    if (i % 4 == 0) spec.filters *= 9;  // several panels
+    const exact_case c(spec, static_cast<uint64_t>(i));
+    for (const std::string& isa : isas())
+      for (kernel_order order : {kernel_order::pytorch, kernel_order::backwards}) {
+        run_options options = {i % 2 ? flush::back : flush::front, i % 3 ? -1 : dtypes[i / 3 % 4], order};
+        const std::vector<double> got = run_on(isa, spec, c.t, options);
+        if (!same(got, c.expected))
+          ADD_FAILURE() << difference(got, c.expected) << "\n" << isa << ' ' << static_cast<int>(order) << ' ' << describe(spec);
+      }
+  }
+}
+
 TEST(pack, keeps_its_own_copy) {
   const sepconv_spec spec = spec_of(SEPCONV_DEPTHWISE, {1, 3, 3, 1});
   const sepconv::plan plan(spec);

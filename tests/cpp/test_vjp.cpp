@@ -74,6 +74,23 @@ TEST(vjp, small_integers_are_exact) {
   }
 }
 
+TEST(vjp, kernels_may_lie_in_any_order) {
+  const int64_t cases = sample(1500);
+  for (int64_t i = 0; i < cases && !HasFailure(); ++i) {
+    sepconv_spec spec = drawn(i, 17);
+    if (spec.layout == SEPCONV_STRIDED) spec.layout = SEPCONV_CHANNELS_LAST;
+    if (i % 2) spec.multiplier = 1;
+    const tensors t = make_tensors(spec, kind::integers, static_cast<uint64_t>(i));
+    const std::vector<double> up = upward(spec, static_cast<uint64_t>(i));
+    const int32_t wanted = every_gradient(spec.op);
+    const gradients expected = run_vjp(spec, t, up, wanted);
+    for (kernel_order order : {kernel_order::pytorch, kernel_order::backwards}) {
+      const std::string differs = gradient_difference(run_vjp(spec, t, up, wanted, i % 3 ? flush::back : flush::front, nullptr, order), expected);
+      if (!differs.empty()) ADD_FAILURE() << differs << "\ncase " << i << ' ' << static_cast<int>(order) << ": " << describe(spec);
+    }
+  }
+}
+
 // Large enough for several slabs with halos, parts and chunks, with tails everywhere; and the same for every number of threads.
 TEST(vjp, images_of_many_slabs_for_any_number_of_threads) {
   struct shape {

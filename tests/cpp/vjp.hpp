@@ -63,7 +63,8 @@ inline std::vector<double> kept_values(sepconv_spec spec, const tensors& t) {
 }
 
 inline gradients run_vjp(const sepconv_spec& spec, const tensors& t, const std::vector<double>& up, int32_t wanted,
-                         flush side = flush::back, const quad* gradient_stride = nullptr) {
+                         flush side = flush::back, const quad* gradient_stride = nullptr,
+                         kernel_order kernels = kernel_order::contiguous) {
   const sepconv::vjp vjp(spec, wanted, gradient_stride ? gradient_stride->data() : nullptr);
   const quad in = {spec.input_shape[0], spec.input_shape[1], spec.input_shape[2], spec.input_shape[3]};
   const quad out = output_shape(spec);
@@ -72,7 +73,7 @@ inline gradients run_vjp(const sepconv_spec& spec, const tensors& t, const std::
     in_stride[i] = spec.input_strides[i];
     out_stride[i] = spec.output_strides[i];
   }
-  const weight_arrays weights(t, sum_dtype(spec.dtype), side);
+  const weight_arrays weights(t, sum_dtype(spec.dtype), side, spec, kernels);
   strided_array input(in, in_stride, spec.dtype, side), output_gradient(out, out_stride, spec.dtype, side);
   input.set(t.input);
   output_gradient.set(up);

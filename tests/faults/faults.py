@@ -114,8 +114,8 @@ FAULTS = [
     Fault(
         "multiplier_inside_out",
         "csrc/src/pack/pack.cpp",
-        "spread(x + (c * u.multiplier + m) * u.filters + first,",
-        "spread(x + (m * u.channels + c) * u.filters + first,",
+        "spread(x + (c * u.multiplier + m) * row,",
+        "spread(x + (m * u.channels + c) * row,",
         ["test_separable_conv.py"],
     ),
     Fault(

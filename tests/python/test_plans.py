@@ -3,7 +3,7 @@ import weakref
 import numpy as np
 import pytest
 
-from sepconv import _plans
+from sepconv import _core, _plans
 from sepconv._plans import Convolution, Spec
 
 
@@ -25,6 +25,11 @@ class State:
         self.arrays = (kernel, None, None, None)
 
 
+class Weights:
+    def __init__(self, *arrays):
+        self.arrays = arrays
+
+
 def call(convolution, x, state, threads=1):
     array = convolution.intake(x)
     return convolution.run(array, array, None, threads, state)
@@ -36,6 +41,59 @@ def test_weights_get_two_axes_one_dtype_and_order():
     assert depthwise.shape == (1, 3, 2, 2) and pointwise.shape == (4, 4) and none is None
     for array in (depthwise, pointwise, bias):
         assert array.dtype == np.float32 and array.flags.c_contiguous
+
+
+def test_kernels_of_any_strides():
+    s = spec(op="separable", multiplier=2, filters=5)
+    x = np.arange(1 * 6 * 6 * 3, dtype=np.float32).reshape(1, 6, 6, 3) % 7
+    arrays = (
+        np.arange(54, dtype=np.float32).reshape(3, 3, 3, 2) % 5,
+        None,
+        np.arange(30, dtype=np.float32).reshape(6, 5) % 4,
+        None,
+    )
+    wanted = Convolution(s)
+    y, pull = wanted.linearize(x, x, 1, Weights(*arrays))
+    gradients = pull(np.ones_like(y), True, (0, 2))
+    for order in (np.asfortranarray, lambda a: a[::-1].copy()[::-1], lambda a: np.repeat(a, 2, -1)[..., ::2]):
+        state = Weights(*(None if a is None else order(a) for a in arrays))
+        assert not state.arrays[0].flags.c_contiguous
+        z, pull = Convolution(s, lasting=False).linearize(x, x, 1, state)
+        found = pull(np.ones_like(y), True, (0, 2))
+        assert np.array_equal(y, z) and np.array_equal(found[0], gradients[0])
+        assert np.array_equal(found[1][0], gradients[1][0]) and np.array_equal(found[1][2], gradients[1][2])
+
+
+def test_kernels_that_the_core_cant_read():
+    convolution = Convolution(spec())
+    plan = convolution.prepare(np.zeros((1, 5, 5, 2), np.float32), None, 1).plan
+    odd = np.zeros((3, 3, 2), [("a", "f4"), ("b", "i2")])["a"][..., None]
+    for kernel, message in (
+        (np.zeros((3, 3, 3, 1), np.float32), "`depthwise_kernel` has the wrong shape"),
+        (odd, "`depthwise_kernel` must be aligned to its elements, strides too"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plan.pack(kernel, None, None, None)
+    with pytest.raises(ValueError, match="`bias` must be C-contiguous"):
+        plan.pack(np.zeros((3, 3, 2, 1), np.float32), None, None, np.zeros(4, np.float32)[::2])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_transpose(dtype):
+    a = np.arange(37 * 53, dtype=dtype).reshape(37, 53)
+    t = _core.transpose(a)
+    assert t.dtype == dtype and t.flags.c_contiguous and np.array_equal(t, a.T)
+    for wrong, message in ((a[0], "2 axes"), (a[:, ::2], "C-contiguous")):
+        with pytest.raises(ValueError, match=message):
+            _core.transpose(wrong)
+
+
+def test_packs_that_dont_last():
+    x, state = np.ones((1, 4, 4, 1), np.float32), State(np.ones((3, 3, 1, 1), np.float32))
+    convolution = Convolution(spec(), lasting=False)
+    assert call(convolution, x, state).max() == 9
+    state.arrays[0][:] = 2
+    assert call(convolution, x, state).max() == 18 and not convolution._packs
 
 
 def test_output_shape_counts_channels():

@@ -125,15 +125,17 @@ typedef struct sepconv_spec {
   sepconv_activation activation;
 } sepconv_spec;
 
-/* Weights, C-contiguous, of one element type. NULL where the operator has none or the bias is absent. */
+/* Weights of one element type, C-contiguous but for kernels that are `strided`. NULL where the operator has none or the bias is absent. */
 typedef struct sepconv_weights {
   size_t size;
   int32_t dtype;
-  int32_t reserved;
+  int32_t strided; /* 1: the kernels lie as the strides below say; 0: they are C-contiguous */
   const void* depthwise_kernel; /* (height, width, channels, multiplier) */
   const void* depthwise_bias;   /* (channels * multiplier), SEPCONV_SEPARABLE only */
   const void* pointwise_kernel; /* (channels * multiplier, filters) */
   const void* bias;             /* (filters), or (channels * multiplier) for SEPCONV_DEPTHWISE */
+  int64_t depthwise_strides[4]; /* count elements, as all strides do */
+  int64_t pointwise_strides[2];
 } sepconv_weights;
 
 /* What a plan chose. Strings live as long as the library. */
@@ -237,10 +239,14 @@ SEPCONV_API sepconv_status sepconv_activate(const sepconv_activation* activation
 SEPCONV_API sepconv_status sepconv_derive(const sepconv_activation* activation, int32_t dtype, const void* kept, void* gradient,
                                           size_t count);
 
+/* target[c * rows + r] = source[r * columns + c] for matrices of float32 or float64 that don't overlap: kernels into the order of other
+ * libraries. */
+SEPCONV_API sepconv_status sepconv_transpose(int32_t dtype, const void* source, int64_t rows, int64_t columns, void* target);
+
 /* A sepconv_kept, or -1 where the activation isn't known. */
 SEPCONV_API int32_t sepconv_activation_keeps(const sepconv_activation* activation);
 
-/* The oracle: nested loops in float64. All arrays are contiguous float64; input and output channels_last. Slow. */
+/* The oracle: nested loops in float64. All arrays are contiguous; input and output are float64 and channels_last. Slow. */
 SEPCONV_API sepconv_status sepconv_reference(const sepconv_spec* spec, const sepconv_weights* weights, const double* input,
                                              double* output);
 

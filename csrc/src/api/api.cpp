@@ -102,6 +102,10 @@ void require_wanted(const void* pointer, bool wanted, const char* name) {
             (pointer ? "an array" : "NULL"));
 }
 
+void require_contiguous(const sepconv_weights& weights) {
+  if (weights.strided) invalid("`strided` of the weights must be 0 here. Received: " + std::to_string(weights.strided));
+}
+
 }  // namespace
 
 const char* sepconv_version(void) { return SEPCONV_VERSION; }
@@ -250,6 +254,19 @@ sepconv_status sepconv_derive(const sepconv_activation* activation, int32_t dtyp
   });
 }
 
+sepconv_status sepconv_transpose(int32_t dtype, const void* source, int64_t rows, int64_t columns, void* target) {
+  return guarded([&] {
+    if (dtype != SEPCONV_FLOAT32 && dtype != SEPCONV_FLOAT64)
+      invalid("`dtype` must be 0 (float32) or 1 (float64) here. Received: " + std::to_string(dtype));
+    if (rows < 0 || columns < 0)
+      invalid("`rows` and `columns` must not be negative. Received: " + std::to_string(rows) + ", " + std::to_string(columns));
+    if (rows == 0 || columns == 0) return;
+    require(source, "source");
+    require(target, "target");
+    find_isa(nullptr).sets[dtype]->move_tile(source, columns, rows, columns, target, 1, rows);
+  });
+}
+
 int32_t sepconv_activation_keeps(const sepconv_activation* activation) {
   if (!activation || activation->kind < 0 || activation->kind >= SEPCONV_ACTIVATION_COUNT) return -1;
   return static_cast<int32_t>(source_of(*activation));
@@ -272,7 +289,7 @@ sepconv_status sepconv_vjp_run(const sepconv_vjp* vjp, const sepconv_weights* we
   return guarded([&] {
     require(vjp, "vjp");
     const geometry& g = vjp->geometry;
-    const sepconv_weights w = read(weights, "weights");
+    const sepconv_weights w = with_strides(read(weights, "weights"), g);
     const sepconv_gradients to = read(gradients, "gradients");
     const int32_t sums = g.dtype == SEPCONV_FLOAT64 ? SEPCONV_FLOAT64 : SEPCONV_FLOAT32;
     if (w.dtype != sums)
@@ -303,6 +320,7 @@ sepconv_status sepconv_reference_vjp(const sepconv_spec* spec, const sepconv_wei
   return guarded([&] {
     const geometry g = make_geometry(read(spec, "spec"));
     const sepconv_weights w = read(weights, "weights");
+    require_contiguous(w);
     const sepconv_gradients to = read(gradients, "gradients");
     if (g.op != SEPCONV_POINTWISE) require(w.depthwise_kernel, "depthwise_kernel");
     if (g.op != SEPCONV_DEPTHWISE) require(w.pointwise_kernel, "pointwise_kernel");
@@ -318,6 +336,7 @@ sepconv_status sepconv_reference(const sepconv_spec* spec, const sepconv_weights
   return guarded([&] {
     const geometry g = make_geometry(read(spec, "spec"));
     const sepconv_weights w = read(weights, "weights");
+    require_contiguous(w);
     if (g.pixels == 0) return;
     require(input, "input");
     require(output, "output");

@@ -27,14 +27,21 @@ void pack_panels(const vjp_task& t, const channel_pair& c) {
   const sepconv_vjp& v = *t.v;
   const geometry& g = t.geo();
   const T* kernel = static_cast<const T*>(t.weights->pointwise_kernel);
+  const int64_t step = t.weights->pointwise_strides[0], row = v.multiplier * step, column = t.weights->pointwise_strides[1];  // fits: an index
   const int64_t widest = v.sums->filters_vectors * v.sums->lanes;
   for (int64_t m = 0; m < v.multiplier; ++m)
     for (int64_t first = 0; first < c.padded; first += widest) {
       const int64_t columns = std::min(widest, c.padded - first), rows = std::min(columns, c.count - first);
       T* y = t.shared<T>(v.panels) + (m * v.pairs * v.width + c.first + first) * g.filters();
       if (rows < columns) std::fill(y, y + columns * g.filters(), T(0));
-      v.sums->move_tile(kernel + ((c.first + first) * v.multiplier + m) * g.filters(), v.multiplier * g.filters(), rows, g.filters(), y,
-                        1, columns);
+      const T* x = kernel + (c.first + first) * row + m * step;
+      if (column == 1)
+        v.sums->move_tile(x, row, rows, g.filters(), y, 1, columns);
+      else if (row == 1)  // transposed already, as in PyTorch
+        v.sums->move_tile(x, column, g.filters(), rows, y, columns, 1);
+      else
+        for (int64_t f = 0; f < g.filters(); ++f)
+          for (int64_t r = 0; r < rows; ++r) y[f * columns + r] = x[f * column + r * row];
     }
 }
 
@@ -57,7 +64,11 @@ void pack_pair(const vjp_task& t, int64_t pair) {
   const channel_pair c = pair_of(v, pair);
   const T* kernel = static_cast<const T*>(t.weights->depthwise_kernel);
   const T* bias = static_cast<const T*>(t.weights->depthwise_bias);
-  const auto weight = [&](int64_t tap, int64_t k) { return kernel ? kernel[tap * g.depth + k] : T(1); };
+  const int64_t* const step = t.weights->depthwise_strides;
+  const auto weight = [&](int64_t tap, int64_t k) {
+    if (!kernel) return T(1);
+    return kernel[tap / g.kernel[1] * step[0] + tap % g.kernel[1] * step[1] + k / g.multiplier * step[2] + k % g.multiplier * step[3]];
+  };
   pack_blocks(v, c, g.taps, t.shared<T>(v.blocked), weight);
   pack_blocks(v, c, 1, t.shared<T>(v.blocked_bias), [&](int64_t, int64_t k) { return bias ? bias[k] : T(0); });
   if (pair == 0) std::fill_n(t.shared<T>(v.zeros), std::max<int64_t>(v.width, 64), T(0));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <type_traits>
 
 #include "pack/widen.hpp"
 #include "plan/checked.hpp"
@@ -14,6 +15,7 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 struct unpacked {
   const sepconv_weights& weights;
+  const geometry& g;
   int64_t channels, multiplier, filters, taps;
   bool multiplies;
 };
@@ -48,6 +50,7 @@ void pack_depthwise(const unpacked& u, sepconv_pack& p) {
   constexpr int64_t block = block_channels<T>;
   const int64_t blocks = ceil_div(u.channels, block);
   const void* kernel = u.weights.depthwise_kernel;
+  const int64_t* const step = u.weights.depthwise_strides;
   const void* bias = u.multiplies ? u.weights.depthwise_bias : u.weights.bias;
   T* const blocked = static_cast<T*>(p.blocked);
   T* const planar = static_cast<T*>(p.planar);
@@ -60,8 +63,9 @@ void pack_depthwise(const unpacked& u, sepconv_pack& p) {
       spread(u, bias, first, u.multiplier, here, block, static_cast<T*>(p.blocked_bias) + at * block);  // fits: an index
       for (int64_t t = 0; t < u.taps; ++t) {
         T* const y = blocked + (at * u.taps + t) * block;  // fits: an index
+        const int64_t tap = t / u.g.kernel[1] * step[0] + t % u.g.kernel[1] * step[1];  // fits: an index
         if (kernel)
-          spread(u, kernel, t * u.channels * u.multiplier + first, u.multiplier, here, block, y);  // fits: an index
+          spread(u, kernel, tap + c * step[2] + m * step[3], step[2], here, block, y);  // fits: an index
         else  // a 1x1 convolution gathers by a depthwise filter of ones: 1 * x + 0 copies x exactly
           std::fill(y, y + here, T(1)), std::fill(y + here, y + block, T(0));
         for (int64_t i = 0; i < here; ++i) planar[(row + c + i) * u.taps + t] = y[i];  // fits: an index
@@ -72,15 +76,22 @@ void pack_depthwise(const unpacked& u, sepconv_pack& p) {
 
 // Panels of `wide` filters; the last one rounded up to `narrow`.
 template <class T>
-void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t narrow) {
+void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t narrow, store_tile_fn move_tile) {
   T* y = static_cast<T*>(p.panels);
+  const int64_t row = u.weights.pointwise_strides[0], column = u.weights.pointwise_strides[1];
   for (int64_t first = 0; first < u.filters; first += wide) {
     const int64_t count = std::min(wide, u.filters - first);
     const int64_t columns = ceil_div(count, narrow) * narrow;  // fits: at most a panel more
     with_type(u.weights.pointwise_kernel, u.weights.dtype, [&](const auto* x) {
+      x += first * column;  // fits: an index
+      if (std::is_same<decltype(x), const T*>::value && row == 1 && u.multiplier == 1) {  // filters outermost, as in PyTorch
+        move_tile(x, column, count, u.channels, y, 1, columns);
+        for (int64_t c = 0; c < u.channels; ++c, y += columns) std::fill(y + count, y + columns, T(0));
+        return;
+      }
       for (int64_t m = 0; m < u.multiplier; ++m)
         for (int64_t c = 0; c < u.channels; ++c, y += columns)
-          spread(x + (c * u.multiplier + m) * u.filters + first, 1, count, columns, y);  // fits: an index
+          spread(x + (c * u.multiplier + m) * row, column, count, columns, y);  // fits: an index
     });
   }
   spread(u, u.weights.bias, 0, 1, u.filters, ceil_div(u.filters, wide) * wide, static_cast<T*>(p.bias));  // fits: at most a panel more
@@ -89,7 +100,7 @@ void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t na
 template <class T>
 sepconv_pack* pack(const sepconv_plan& plan, const sepconv_weights& weights) {
   const geometry& g = plan.geometry;
-  const unpacked u = {weights, g.channels(), g.multiplier, g.filters(), g.taps, g.multiplies()};
+  const unpacked u = {weights, g, g.channels(), g.multiplier, g.filters(), g.taps, g.multiplies()};
   const bool over_pixels = plan.schedule.multiply == multiply_lanes::pixels;
   const int64_t wide = over_pixels ? plan.schedule.rows : plan.schedule.columns;
   const int64_t narrow = over_pixels ? wide : plan.kernels->lanes;
@@ -123,13 +134,28 @@ sepconv_pack* pack(const sepconv_plan& plan, const sepconv_weights& weights) {
     at += sizes[i];
   }
   pack_depthwise<T>(u, *p);
-  if (u.multiplies) pack_pointwise<T>(u, *p, wide, narrow);
+  if (u.multiplies) pack_pointwise<T>(u, *p, wide, narrow, plan.kernels->move_tile);
   return p.release();
 }
 
 }  // namespace
 
-sepconv_pack* make_pack(const sepconv_plan& plan, const sepconv_weights& weights) {
+sepconv_weights with_strides(const sepconv_weights& weights, const geometry& g) {
+  sepconv_weights w = weights;
+  if (w.strided < 0 || w.strided > 1) invalid("`strided` of the weights must be 0 or 1. Received: " + std::to_string(w.strided));
+  if (w.strided) return w;
+  w.strided = 1;
+  w.depthwise_strides[0] = g.kernel[1] * g.depth;  // fits: checked in make_geometry
+  w.depthwise_strides[1] = g.depth;
+  w.depthwise_strides[2] = g.multiplier;
+  w.depthwise_strides[3] = 1;
+  w.pointwise_strides[0] = g.filters();
+  w.pointwise_strides[1] = 1;
+  return w;
+}
+
+sepconv_pack* make_pack(const sepconv_plan& plan, const sepconv_weights& given) {
+  const sepconv_weights weights = with_strides(given, plan.geometry);
   const sepconv_op op = plan.geometry.op;
   if (weights.dtype < 0 || weights.dtype > SEPCONV_BFLOAT16)
     invalid("`dtype` of the weights must be one of 0 to 3. Received: " + std::to_string(weights.dtype));

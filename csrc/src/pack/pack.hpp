@@ -24,6 +24,9 @@ struct sepconv_pack {
 
 namespace sepconv {
 
+// The weights of a convolution with the strides that its kernels have.
+sepconv_weights with_strides(const sepconv_weights& weights, const geometry& g);
+
 sepconv_pack* make_pack(const sepconv_plan& plan, const sepconv_weights& weights);
 void destroy_pack(sepconv_pack* pack);
 
