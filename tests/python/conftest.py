@@ -5,6 +5,7 @@ import importlib.util
 _NEEDS = {
     "test_keras_live.py": ("keras", "jax"),
     "test_demo_train_torch.py": ("torch",),
+    **dict.fromkeys([f"test_torch_{name}.py" for name in ("ops", "layers", "modes", "accelerate")], ("torch",)),
 }
 _LIVE = "test_keras_live.py"
 

@@ -1,0 +1,207 @@
+"""One convolution of tensors: the views of their memory that the core gets, and the tensors that come back."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import _core, _dtypes
+from .._plans import Convolution, Spec, Weights
+
+DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.float16: "float16", torch.bfloat16: "bfloat16"}
+
+
+@lru_cache(maxsize=1024)
+def write_form(*parts: Any) -> str:
+    """Strides, padding, dilation, data format, the two activations, and whose order the weights have."""
+    return json.dumps(parts)
+
+
+@lru_cache(maxsize=1024)
+def _read(form: str) -> tuple[Any, ...]:
+    return _tuples(json.loads(form))
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+class Problem(NamedTuple):
+    """What calls share whose tensors have the same shapes, but for the batch and the image."""
+
+    spec: Spec
+    inside: tuple[int, ...]  # axes of a tensor in the order of `spec`
+    outside: tuple[int, ...]  # the way back
+    convolution: Convolution
+    weights: str  # "keras" or "pytorch": whose order they have
+    keeps: int  # what the gradient needs: nothing (0), the output (1), or the convolution before its activation (2)
+
+
+def problem(form: str, x: Tensor, weights: Sequence[Any], find: Callable[..., Problem] | None = None) -> Problem:
+    """The problem of these tensors. `find` is `make_problem` for compilers, whose sizes may be symbols."""
+    depthwise, _, pointwise, _ = weights
+    data_format = _read(form)[3]
+    return (find or _problem)(
+        form,
+        x.dtype,
+        _memory_order(x, data_format),
+        x.shape[-1 if data_format == "channels_last" else 1],
+        None if depthwise is None else depthwise.shape,
+        None if pointwise is None else pointwise.shape,
+    )
+
+
+def make_problem(form: str, dtype: Any, order: str, channels: int, depthwise: Any, pointwise: Any) -> Problem:
+    strides, padding, dilation, data_format, activation, depthwise_activation, whose = _read(form)
+    rank, kernel, multiplier, filters = len(strides), (1,) * len(strides), 1, 0
+    if depthwise is not None:
+        kernel = tuple(depthwise[:-2] if whose == "keras" else depthwise[2:])
+        multiplier = depthwise[-1] if whose == "keras" else depthwise[0] // channels
+    if pointwise is not None:
+        filters = pointwise[-1] if whose == "keras" else pointwise[0]
+    spec = Spec(
+        op="pointwise" if depthwise is None else "depthwise" if pointwise is None else "separable",
+        dtype=_numpy_dtype(dtype),
+        data_format=order,
+        kernel=kernel,
+        strides=strides,
+        dilation=dilation,
+        padding=padding,
+        multiplier=multiplier,
+        filters=filters,
+        activation=activation,
+        depthwise_activation=depthwise_activation,
+    )
+    axes = tuple(range(rank + 2))
+    if order != data_format:
+        axes = (0, *range(2, rank + 2), 1) if order == "channels_last" else (0, rank + 1, *range(1, rank + 1))
+    outside = tuple(map(axes.index, range(rank + 2)))
+    return Problem(spec, axes, outside, Convolution(spec, lasting=False), whose, _core.activation_keeps(*activation))
+
+
+_problem = lru_cache(maxsize=256)(make_problem)
+
+
+@cache
+def _numpy_dtype(dtype: torch.dtype) -> np.dtype[Any]:
+    return _dtypes.as_numpy_dtype(DTYPES[dtype])
+
+
+def _memory_order(x: Tensor, data_format: str) -> str:
+    """The order in which the memory of `x` runs, by the strides; `data_format` where they don't tell."""
+    last = data_format == "channels_last"
+    shape, strides = x.shape, x.stride()
+    channels, width = (-1, -2) if last else (1, -1)
+    *rows, _ = range(1, x.dim() - 1) if last else range(2, x.dim())
+    steps = [strides[axis] for axis in (*rows, width)]
+    if last:  # each row of a channel in one piece?
+        apart = strides[width] == 1 and strides[channels] >= shape[width] and all(s >= shape[width] for s in steps[:-1])
+        return "channels_first" if apart and not x.is_contiguous() else "channels_last"
+    dense = strides[channels] == 1 and all(s >= shape[channels] for s in steps) and steps == sorted(steps, reverse=True)
+    return "channels_last" if dense and math.prod(shape[1:]) > 1 else "channels_first"
+
+
+# Weights, as `_core.Plan.pack` takes them: of one dtype, for two axes, kernels with the strides that they have.
+
+
+class State(NamedTuple):
+    arrays: Weights
+
+
+def state_of(weights: Sequence[Tensor | None], p: Problem) -> State:
+    """Views of the weights; copies where they differ in dtype, and of biases with gaps."""
+    depthwise, depthwise_bias, pointwise, bias = [None if w is None else _array(w) for w in weights]
+    if depthwise is not None:
+        if p.weights == "pytorch":
+            depthwise = depthwise.reshape(-1, p.spec.multiplier, *p.spec.kernel).transpose(2, 3, 0, 1)
+        elif depthwise.ndim == 3:
+            depthwise = depthwise[None]
+    if pointwise is not None:
+        pointwise = pointwise[:, :, 0, 0].T if p.weights == "pytorch" else pointwise[(0,) * (pointwise.ndim - 2)]
+    arrays = (depthwise, _vector(depthwise_bias), pointwise, _vector(bias))
+    dtypes = {array.dtype for array in arrays if array is not None}
+    if len(dtypes) > 1:
+        dtype = np.float64 if np.dtype(np.float64) in dtypes else np.float32
+        arrays = tuple(None if array is None else array.astype(dtype) for array in arrays)  # type: ignore[assignment]
+    return State(arrays)
+
+
+def _vector(array: np.ndarray | None) -> np.ndarray | None:
+    return array if array is None or array.flags.c_contiguous else array.copy()
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    tensor = tensor.detach()
+    if tensor.is_neg():  # a view whose numbers PyTorch negates as it reads
+        tensor = tensor.resolve_neg()
+    if tensor.dtype == torch.bfloat16:
+        array: np.ndarray = tensor.view(torch.int16).numpy().view(_numpy_dtype(tensor.dtype))
+    else:
+        array = tensor.numpy()
+    return array if array.flags.aligned else array.copy()
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    if array.dtype.itemsize == 2 and array.dtype != np.float16:
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+# The two passes.
+
+
+class Pass(NamedTuple):
+    """What the gradient needs of the computation."""
+
+    problem: Problem
+    state: State
+    kept: Tensor | None  # the output, the convolution before its activation, or nothing
+
+
+def compute(x: Tensor, weights: Sequence[Tensor | None], form: str, keep: bool) -> tuple[Tensor, Pass]:
+    """The output; with `keep`, the pass has all that it should."""
+    p, threads = problem(form, x, weights), torch.get_num_threads()
+    array, convolution, state = _array(x).transpose(p.inside), p.convolution, state_of(weights, p)
+    if keep and p.keeps == 2:
+        output, kept = convolution.keeping(convolution.prepare(array, None, threads), array, threads, state)
+        assert kept is not None
+        return _tensor(output.transpose(p.outside)), Pass(p, state, _tensor(kept.transpose(p.outside)))
+    result = _tensor(convolution.run(array, array, None, threads, state).transpose(p.outside))
+    return result, Pass(p, state, result if p.keeps == 1 else None)
+
+
+def differentiate(
+    dy: Tensor, x: Tensor, weights: Sequence[Tensor | None], done: Pass, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    """The gradients of `x` and the weights, in their shapes and dtypes; None where it isn't `wanted`."""
+    p, _, kept = done
+    array, up = _array(x).transpose(p.inside), _array(dy).transpose(p.inside)
+    if not up.flags.c_contiguous:
+        up = _array(dy.permute(p.inside).contiguous())  # PyTorch copies in parallel
+    of_input, found = p.convolution.gradients(
+        p.convolution.prepare(array, None, torch.get_num_threads()),
+        array,
+        None if kept is None else np.ascontiguousarray(_array(kept).transpose(p.inside)),
+        up,
+        wanted[0],
+        [place for place in range(4) if wanted[place + 1]],
+        done.state,
+    )
+    if p.weights == "pytorch":
+        found[0] = None if found[0] is None else np.ascontiguousarray(found[0].transpose(2, 3, 0, 1))
+        found[2] = None if found[2] is None else _core.transpose(found[2])
+    gradients = [None if of_input is None else _tensor(of_input.transpose(p.outside))]
+    for gradient, weight in zip(found, weights, strict=True):
+        if gradient is None or weight is None:
+            gradients.append(None)
+            continue
+        tensor = torch.from_numpy(gradient.reshape(weight.shape))
+        gradients.append(tensor if tensor.dtype is weight.dtype else tensor.to(weight.dtype))
+    return gradients

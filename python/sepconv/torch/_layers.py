@@ -1,0 +1,232 @@
+"""The layers: PyTorch's conventions, our kernels."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .._arguments import integer, integers, one_of, refuse, refuse_shape
+from .._plans import Activation
+from . import _kernels, _ops
+from ._activations import form_of
+
+_WORDS = ("valid", "same", "same_keras")
+_LINEAR: Activation = ("linear", ())
+
+
+class SeparableConv2d(nn.Module):
+    """A depthwise convolution, then a 1x1 convolution, in one pass: what a pair of `torch.nn.Conv2d` computes.
+
+    Its children `depthwise` and `pointwise` are plain `torch.nn.Conv2d`. They hold the parameters, in PyTorch's shapes and order of
+    channels (output ``c * depth_multiplier + m`` is the m-th of channel `c`), and are initialised as always; they aren't called, so their
+    hooks don't run. The state of such a pair loads: ``layer.depthwise.load_state_dict(pair[0].state_dict())``, or all at once from a
+    sequence whose members have these two names.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : int or pair of int
+        Of the depthwise convolution.
+    stride, dilation : int or pair of int
+        Larger than 1 together too.
+    padding : int, pair of int or str
+        Zeros on both sides of each axis; "valid", none; "same", PyTorch's rule, for stride 1 only; "same_keras", Keras's rule, for all
+        strides: ``ceil(size / stride)`` outputs. The odd row goes after the image in both.
+    depth_multiplier : int
+        Outputs of the depthwise convolution for each channel.
+    bias : bool
+        Whether the 1x1 convolution has one. The depthwise has none, as in Keras.
+    activation : str, callable, torch.nn.Module or None
+        An elementwise activation of `sepconv.activations`, by name or itself, or one of PyTorch's modules of the same; it is computed in
+        the same pass.
+    device, dtype : optional
+        Of the parameters. There are kernels for the CPU; "meta" gives shapes.
+
+    Attributes
+    ----------
+    activation : (str, tuple of float)
+        As the core calls it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument isn't one of the above; the message names it. A call raises them if its input doesn't fit, isn't a dense tensor on
+        the CPU, or has another dtype than the weights (outside of autocast). A gradient can't be differentiated again: RuntimeError.
+
+    Notes
+    -----
+    Inputs are ``(batch, channels, height, width)`` or without the batch, in either memory format and with any strides; the output has the
+    memory format of the input. Nothing is copied. Weights are read afresh at every call. ``torch.get_num_threads()`` threads compute.
+
+    Examples
+    --------
+    >>> import torch, sepconv.torch
+    >>> layer = sepconv.torch.SeparableConv2d(16, 32, 3, padding=1, activation="relu")
+    >>> layer(torch.zeros(1, 16, 8, 8)).shape
+    torch.Size([1, 32, 8, 8])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        depth_multiplier: int = 1,
+        bias: bool = True,
+        activation: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        made = {"device": device, "dtype": _float(dtype)}
+        self.activation = form_of(activation)
+        self.depthwise = nn.Conv2d(
+            **_depthwise(in_channels, kernel_size, stride, padding, dilation, depth_multiplier), bias=False, **made
+        )
+        depth, filters = self.depthwise.out_channels, integer(out_channels, "out_channels")
+        self.pointwise = nn.Conv2d(depth, filters, 1, bias=bias, **made)
+        self.padding = standard_padding(padding, self.depthwise.stride)
+
+    def forward(self, input: Tensor) -> Tensor:
+        depthwise, pointwise = self.depthwise, self.pointwise
+        check_input(input, depthwise)
+        form = form_of_pair(depthwise, self.padding, self.activation)
+        return convolve(input, form, depthwise.weight, depthwise.bias, pointwise.weight, pointwise.bias)
+
+    def extra_repr(self) -> str:
+        shown = [f"padding={self.padding!r}"] if self.padding == "same_keras" else []
+        return ", ".join(shown + ([f"activation={self.activation[0]}"] if self.activation != _LINEAR else []))
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """A convolution of every channel with its own filters: `torch.nn.Conv2d` with ``groups=in_channels``, by our kernels.
+
+    Parameters
+    ----------
+    in_channels, kernel_size, stride, padding, dilation, depth_multiplier, bias, activation, device, dtype
+        As in `SeparableConv2d`; the bias is that of the ``in_channels * depth_multiplier`` outputs.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `SeparableConv2d`.
+
+    Examples
+    --------
+    >>> import torch, sepconv.torch
+    >>> layer = sepconv.torch.DepthwiseConv2d(16, 3, stride=2, padding="same_keras")
+    >>> layer(torch.zeros(1, 16, 9, 9)).shape
+    torch.Size([1, 16, 5, 5])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        depth_multiplier: int = 1,
+        bias: bool = True,
+        activation: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        form = form_of(activation)
+        arguments = _depthwise(in_channels, kernel_size, stride, padding, dilation, depth_multiplier)
+        super().__init__(**arguments, bias=bias, device=device, dtype=_float(dtype))
+        self.activation = form
+        self.padding = standard_padding(padding, self.stride)
+
+    def forward(self, input: Tensor) -> Tensor:
+        check_input(input, self)
+        return convolve(input, form_of_pair(self, self.padding, self.activation), self.weight, None, None, self.bias)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + (f", activation={self.activation[0]}" if self.activation != _LINEAR else "")
+
+
+def _depthwise(
+    in_channels: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, depth_multiplier: Any
+) -> dict[str, Any]:
+    """What `torch.nn.Conv2d` is made with; it knows nothing of Keras's padding."""
+    channels, kernel = integer(in_channels, "in_channels"), integers(kernel_size, 2, "kernel_size")
+    steps = integers(stride, 2, "stride")
+    padding = standard_padding(padding, steps)
+    return {
+        "in_channels": channels,
+        "out_channels": channels * integer(depth_multiplier, "depth_multiplier"),
+        "kernel_size": kernel,
+        "stride": steps,
+        "padding": 0 if padding == "same_keras" else padding,
+        "dilation": integers(dilation, 2, "dilation"),
+        "groups": channels,
+    }
+
+
+def _float(dtype: Any) -> Any:
+    if dtype is not None and dtype not in _kernels.DTYPES:
+        refuse("dtype", "one of " + ", ".join(map(str, _kernels.DTYPES)), dtype)
+    return dtype
+
+
+def standard_padding(padding: Any, stride: tuple[int, ...]) -> Any:
+    """One of the words, or a pair of numbers."""
+    if not isinstance(padding, str):
+        return integers(padding, 2, "padding", minimum=0)
+    word = one_of(padding, "padding", _WORDS)
+    if word == "same" and stride != (1, 1):
+        refuse("padding", "a number or 'same_keras' where a stride is larger than 1, as for torch.nn.Conv2d", padding)
+    return word
+
+
+def form_of_pair(depthwise: Any, padding: Any, activation: Activation = _LINEAR, middle: Activation = _LINEAR) -> str:
+    """The operator's form of a convolution whose geometry is that of the module `depthwise`, with `padding`."""
+    return _form(depthwise.stride, padding, depthwise.dilation, depthwise.kernel_size, activation, middle)
+
+
+@torch.compiler.assume_constant_result
+def _form(*geometry: Any) -> str:
+    return _cached_form(*geometry)
+
+
+@lru_cache(maxsize=1024)
+def _cached_form(stride: Any, padding: Any, dilation: Any, kernel: Any, activation: Activation, middle: Activation) -> str:
+    if padding == "same":
+        total = tuple(d * (k - 1) for d, k in zip(dilation, kernel, strict=True))
+        pads: Any = tuple((n // 2, n - n // 2) for n in total)
+    elif isinstance(padding, str):
+        pads = padding.removesuffix("_keras")
+    else:
+        pads = tuple((n, n) for n in padding)
+    return _ops.form(stride, pads, dilation, "channels_first", activation, middle, "pytorch")
+
+
+def check_input(input: Tensor, module: nn.Conv2d) -> None:
+    """Refuse an input that `module` can't take."""
+    dtype = module.weight.dtype
+    if input.dim() not in (3, 4) or input.shape[-3] != module.in_channels:
+        wanted = f"of shape (batch, {module.in_channels}, height, width) or ({module.in_channels}, height, width)"
+        refuse_shape("input", wanted, tuple(input.shape))
+    if input.dtype != dtype and not torch.is_autocast_enabled("cpu"):
+        refuse("input", f"of the dtype of the weights, {dtype}", input.dtype, TypeError)
+
+
+def convolve(
+    input: Tensor,
+    form: str,
+    depthwise: Tensor | None,
+    depthwise_bias: Tensor | None,
+    pointwise: Tensor | None,
+    bias: Tensor | None,
+) -> Tensor:
+    """The operator with weights in PyTorch's shapes."""
+    if input.dim() == 4:
+        return _ops.call(input, depthwise, depthwise_bias, pointwise, bias, form)
+    return _ops.call(input.unsqueeze(0), depthwise, depthwise_bias, pointwise, bias, form).squeeze(0)

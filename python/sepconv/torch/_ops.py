@@ -1,0 +1,245 @@
+"""Convolutions of tensors: the operator ``torch.ops.sepconv.convolve``, which compilers take as a whole, and its gradient.
+
+Weights are packed at every call, since a tensor can change by routes that nothing counts (``p.data``, views of NumPy).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .._arguments import refuse
+from .._plans import Activation
+from ._kernels import DTYPES, Pass, compute, differentiate, make_problem, problem, state_of, write_form
+
+_LINEAR: Activation = ("linear", ())
+
+_WEIGHTS = "Tensor? depthwise, Tensor? depthwise_bias, Tensor? pointwise, Tensor? bias"
+_library = torch.library.Library("sepconv", "DEF")
+_library.define(f"convolve(Tensor x, {_WEIGHTS}, str form, bool keep) -> (Tensor, Tensor)")
+_library.define(
+    f"convolve_backward(Tensor dy, Tensor x, {_WEIGHTS}, Tensor? kept, str form, bool[] wanted)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+)
+
+
+def convolve(
+    x: Tensor,
+    depthwise: Tensor | None,
+    depthwise_bias: Tensor | None,
+    pointwise: Tensor | None,
+    bias: Tensor | None,
+    *,
+    strides: Sequence[int],
+    padding: Any,
+    dilation: Sequence[int],
+    data_format: str,
+    activation: Activation = _LINEAR,
+    depthwise_activation: Activation = _LINEAR,
+) -> Tensor:
+    """A depthwise convolution, then a 1x1, in one pass; without `pointwise` or `depthwise`, the other half alone.
+
+    It is differentiable, once, in `x` and the weights. A gradient that nothing needs isn't computed.
+
+    Parameters
+    ----------
+    x : Tensor
+        In the order of `data_format`, with any strides; float16, bfloat16, float32 or float64. Under autocast it is converted.
+    depthwise, pointwise : Tensor or None
+        ``(*kernel, channels, multiplier)`` and ``(*ones, channels * multiplier, filters)``, of any strides and any of the dtypes.
+    depthwise_bias, bias : Tensor or None
+        After each half; a depthwise convolution alone has `bias`.
+    strides, dilation : sequence of int
+        Per spatial axis.
+    padding : str or sequence of pairs
+        As `sepconv.ops` takes it.
+    activation, depthwise_activation : (name, parameters)
+        As `sepconv.activations.core_form` gives them.
+
+    Returns
+    -------
+    Tensor
+        In the order of `data_format`, and contiguous in the order that the memory of `x` has.
+
+    Raises
+    ------
+    TypeError
+        If a tensor isn't a dense one on the CPU, or has another dtype.
+    ValueError
+        If `x` is too small for the kernel.
+    """
+    return call(
+        x,
+        depthwise,
+        depthwise_bias,
+        pointwise,
+        bias,
+        form(strides, padding, dilation, data_format, activation, depthwise_activation),
+    )
+
+
+@torch.compiler.assume_constant_result
+def form(
+    strides: Sequence[int],
+    padding: Any,
+    dilation: Sequence[int],
+    data_format: str,
+    activation: Activation = _LINEAR,
+    depthwise_activation: Activation = _LINEAR,
+    weights: str = "keras",
+) -> str:
+    """What `convolve` has beside tensors, as the one string that stands in a graph; `call` takes it.
+
+    With ``weights="pytorch"`` the two kernels have PyTorch's shapes: ``(channels * multiplier, 1, rows, columns)`` and
+    ``(filters, channels * multiplier, 1, 1)``.
+    """
+    pads = padding if isinstance(padding, str) else tuple(map(tuple, padding))
+    return write_form(tuple(strides), pads, tuple(dilation), data_format, activation, depthwise_activation, weights)
+
+
+def call(
+    x: Tensor, depthwise: Tensor | None, depthwise_bias: Tensor | None, pointwise: Tensor | None, bias: Tensor | None, form: str
+) -> Tensor:
+    """`convolve`, for those who keep its `form`."""
+    tensors = (x, depthwise, depthwise_bias, pointwise, bias)
+    plain, keep = not _is_traced(), False
+    for tensor in tensors:
+        if tensor is not None:
+            keep = keep or tensor.requires_grad
+            if not (type(tensor) in _PLAIN and tensor.is_cpu and tensor.layout is torch.strided and tensor.dtype in DTYPES):
+                plain = False
+    keep = keep and torch.is_grad_enabled()
+    if not plain:
+        for tensor, name in zip(tensors, _NAMES, strict=True):
+            if tensor is not None:
+                check(tensor, name)
+    if x.dtype != torch.float64 and torch.is_autocast_enabled("cpu"):
+        x = x.to(torch.get_autocast_dtype("cpu"))
+        tensors = (x, *tensors[1:])
+    if not plain:
+        output: Tensor = torch.ops.sepconv.convolve.default(*tensors, form, keep)[0]
+    elif keep:  # past the dispatcher, which costs as much as a small convolution
+        output = _Convolution.apply(*tensors, form)
+    else:
+        output = compute(x, tensors[1:], form, False)[0]
+    return output
+
+
+_NAMES = ("input", "depthwise", "depthwise_bias", "pointwise", "bias")
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+
+def _is_traced() -> bool:
+    """Whether something looks at operators that it must not miss: a compiler, a mode, a transform of torch.func."""
+    return bool(
+        torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._are_functorch_transforms_active()
+    )
+
+
+def check(tensor: Tensor, name: str = "input") -> None:
+    """Refuse what the core can't read."""
+    if tensor.device.type not in ("cpu", "meta"):
+        refuse(name, "a tensor on the CPU, since sepconv has no kernels for others", str(tensor.device), TypeError)
+    if tensor.layout != torch.strided:
+        refuse(name, "a dense tensor (torch.strided)", tensor.layout, TypeError)
+    if tensor.dtype not in DTYPES:
+        refuse(name, "of a dtype among " + ", ".join(map(str, DTYPES)), tensor.dtype, TypeError)
+
+
+class _Convolution(torch.autograd.Function):
+    """The gradient of plain tensors."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *arguments: Any) -> Tensor:
+        *weights, form = arguments
+        output, done = compute(x, weights, form, True)
+        # The views of weights stay good: that nobody writes to them is what saved tensors watch.
+        ctx.form, ctx.problem, ctx.state = form, done.problem, done.state
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, *weights, done.kept)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor | None) -> tuple[Tensor | None, ...]:
+        if type(dy) not in _PLAIN or torch.is_grad_enabled() or _is_traced():
+            return (*_gradients(ctx, dy), None)
+        x, *weights, kept = ctx.saved_tensors
+        return (*differentiate(dy, x, weights, Pass(ctx.problem, ctx.state, kept), ctx.needs_input_grad), None)
+
+
+def _gradients(ctx: Any, dy: Tensor | None) -> Sequence[Tensor | None]:
+    if dy is None:
+        return (None,) * 5
+    wanted = list(ctx.needs_input_grad[:5])
+    x, *weights, kept = ctx.saved_tensors
+    found = torch.ops.sepconv.convolve_backward.default(dy, x, *weights, kept, ctx.form, wanted)
+    return [gradient if asked else None for gradient, asked in zip(found, wanted, strict=True)]
+
+
+# The operators. None isn't a result: an empty tensor stands for it.
+
+
+def _forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+    *weights, form, keep = arguments
+    output, (_, _, kept) = compute(x, weights, form, keep)
+    return output, x.new_empty(0) if kept is None or kept is output else kept
+
+
+def _backward(dy: Tensor, x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
+    *weights, kept, form, wanted = arguments
+    p = problem(form, x, weights)
+    found = differentiate(dy, x, weights, Pass(p, state_of(weights, p), kept), wanted)
+    return tuple(x.new_empty(0) if gradient is None else gradient for gradient in found)
+
+
+_library.impl("convolve", _forward, "CPU")
+_library.impl("convolve_backward", _backward, "CPU")
+
+
+# What compilers need to know: shapes and strides.
+
+
+def _fake_forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+    *weights, form, keep = arguments
+    p = problem(form, x, weights, make_problem)
+    shape: Any = p.spec.output_shape(x.permute(p.inside).shape)
+    output, kept = (x.new_empty(shape).permute(p.outside) for _ in range(2))
+    return output, kept if keep and p.keeps == 2 else x.new_empty(0)
+
+
+def _fake_backward(dy: Tensor, x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
+    *weights, _, form, wanted = arguments
+    p = problem(form, x, weights, make_problem)
+    of_input = x.new_empty(x.permute(p.inside).shape).permute(p.outside) if wanted[0] else x.new_empty(0)
+    return (of_input, *(w.new_empty(w.shape) if asked else x.new_empty(0) for w, asked in zip(weights, wanted[1:], strict=True)))
+
+
+torch.library.register_fake("sepconv::convolve", _fake_forward, lib=_library)
+torch.library.register_fake("sepconv::convolve_backward", _fake_backward, lib=_library)
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    x, *weights, form, _ = inputs
+    ctx.mark_non_differentiable(output[1])
+    keeps = problem(form, x, weights, make_problem).keeps
+    ctx.form = form
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(x, *weights, output[keeps - 1] if keeps else None)
+
+
+def _differentiate(ctx: Any, dy: Tensor | None, _: Tensor | None) -> tuple[Any, ...]:
+    return (*_gradients(ctx, dy), None, None)
+
+
+def _refuse_twice(ctx: Any, *gradients: Tensor | None) -> None:
+    raise RuntimeError(
+        "A convolution of sepconv can be differentiated once only: call backward() or grad() without create_graph=True, "
+        "or use the layers of torch.nn where second derivatives are needed."
+    )
+
+
+torch.library.register_autograd("sepconv::convolve", _differentiate, setup_context=_setup, lib=_library)
+torch.library.register_autograd("sepconv::convolve_backward", _refuse_twice, lib=_library)
