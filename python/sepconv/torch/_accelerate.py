@@ -1,0 +1,255 @@
+"""Models that exist: their depthwise convolutions, and the 1x1 that follow them, by our kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .._arguments import refuse
+from .._plans import Activation
+from . import _kernels, _layers
+from ._activations import form_of_module
+from ._layers import DepthwiseConv2d, SeparableConv2d
+
+_LINEAR: Activation = ("linear", ())
+
+
+def accelerate(model: nn.Module) -> list[str]:
+    """Give the depthwise convolutions of a model, and the 1x1 that follow them, our kernels.
+
+    It works in place: every module stays the object that it is and keeps its parameters, buffers, hooks and names, so that optimizers go
+    on and `state_dict` has the same keys. Only classes change: a depthwise `torch.nn.Conv2d` (``groups == in_channels > 1``) computes by
+    our kernels, and so does a 1x1 that follows one in a `torch.nn.Sequential`. Such a sequence, members of nested ones included, is
+    computed in as few passes as its members allow at that call: depthwise, 1x1 and what stands next to them, which may be a
+    `torch.nn.BatchNorm2d` in `eval()`, folded in with the statistics that it has then, and an activation. Where batch statistics stand
+    between the two (in training), or a hook wants to see what passes, they are computed one by one. Nothing else changes; what isn't
+    exactly equal is left alone: subclasses of `torch.nn.Conv2d`, other padding modes, complex numbers. Inputs that we have no kernels for
+    (on other devices) go PyTorch's way.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+
+    Returns
+    -------
+    list of str
+        The names of the convolutions that it swapped, as in ``model.named_modules()``. Those of an earlier call don't come again.
+
+    Raises
+    ------
+    TypeError
+        If `model` isn't a module.
+
+    Notes
+    -----
+    A model saved as a whole (``torch.save(model)``) needs sepconv to load; its `state_dict` doesn't. Second derivatives aren't
+    supported.
+
+    Examples
+    --------
+    >>> import torch, sepconv.torch
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 1))
+    >>> sepconv.torch.accelerate(model)
+    ['0', '3']
+    """
+    if not isinstance(model, nn.Module):
+        refuse("model", "a torch.nn.Module", model, TypeError)
+    swapped: set[nn.Module] = set()
+    for module in _others(model):
+        if _is_depthwise(module, nn.Conv2d):
+            module.__class__ = Conv2d
+            swapped.add(module)
+    for sequence in filter(_is_sequence, _others(model)):
+        runs = [run for run in _runs(list(_members(sequence)), lambda norm: True, nn.Conv2d) if isinstance(run, _Run)]
+        for run in runs:
+            if type(run.pointwise) is nn.Conv2d:
+                run.pointwise.__class__ = Conv2d
+                swapped.add(run.pointwise)
+        if runs and not isinstance(sequence, Sequential):
+            base: Any = type(sequence)
+            sequence.__class__ = _fused(base)
+    return [name for name, module in model.named_modules() if module in swapped]
+
+
+class Conv2d(nn.Conv2d):
+    """A depthwise or 1x1 convolution of PyTorch, by our kernels where they can."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not _fits(input, self):
+            return super().forward(input)
+        form = _layers.form_of_pair(self, self.padding)
+        if self.groups > 1:
+            return _layers.convolve(input, form, self.weight, None, None, self.bias)
+        return _layers.convolve(input, form, None, None, self.weight, self.bias)
+
+
+class Sequential(nn.Sequential):
+    """What `_fused` puts before a sequence's own class."""
+
+    def forward(self, input: Any) -> Any:
+        for run in _runs(list(_members(self)), _folds, Conv2d):
+            input = run(input)
+        return input
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        _, _, *state = super().__reduce_ex__(2)
+        return _restore, (type(self).__mro__[2],), *state  # the class made for it can't be found by name
+
+
+@cache
+def _fused(base: Any) -> Any:
+    return type(base.__name__, (Sequential, base), {"__module__": base.__module__})
+
+
+def _restore(base: Any) -> Any:
+    kind = _fused(base)
+    return kind.__new__(kind)
+
+
+class _Run(NamedTuple):
+    """What one pass computes: a depthwise convolution and what follows it."""
+
+    depthwise: nn.Conv2d
+    middle_norm: nn.BatchNorm2d | None
+    middle: Activation
+    pointwise: nn.Conv2d | None
+    norm: nn.BatchNorm2d | None
+    activation: Activation
+    members: list[Any]
+
+    def __call__(self, input: Tensor) -> Tensor:
+        if len(self.members) == 1 or not _fits(input, self.depthwise) or not _alike(self):
+            for member in self.members:
+                input = member(input)
+            return input
+        first = self.depthwise
+        depthwise, depthwise_bias = _fold(first, self.middle_norm)
+        if self.pointwise is None:
+            form = _layers.form_of_pair(first, first.padding, self.middle)
+            return _layers.convolve(input, form, depthwise, None, None, depthwise_bias)
+        pointwise, bias = _fold(self.pointwise, self.norm)
+        form = _layers.form_of_pair(first, first.padding, self.activation, self.middle)
+        return _layers.convolve(input, form, depthwise, depthwise_bias, pointwise, bias)
+
+
+def _runs(members: list[Any], folds: Callable[[Any], bool], kind: type[nn.Conv2d]) -> Iterator[Any]:
+    """The members in order, those that one pass can compute as a `_Run`. `kind` is the class of 1x1 convolutions that it takes."""
+    at = 0
+
+    def take(found: Callable[[Any], Any]) -> Any:
+        """What is found in the next member, if nobody looks at what goes into it."""
+        nonlocal at
+        if at == len(members) or not (_is_quiet(members[at - 1]) and _is_quiet(members[at])):
+            return None
+        result = found(members[at])
+        at += result is not None
+        return result
+
+    while at < len(members):
+        first, begin = members[at], at
+        at += 1
+        if not _is_depthwise(first, Conv2d):
+            yield first
+            continue
+        middle_norm, middle = take(_norm_of(first, folds)), take(form_of_module)
+        second = take(_pointwise_of(first, (kind, Conv2d)))
+        norm, last = (None, None) if second is None else (take(_norm_of(second, folds)), take(form_of_module))
+        yield _Run(first, middle_norm, middle or _LINEAR, second, norm, last or _LINEAR, members[begin:at])
+
+
+def _norm_of(conv: nn.Conv2d, folds: Callable[[Any], bool]) -> Callable[[Any], Any]:
+    return lambda m: m if type(m) is nn.BatchNorm2d and m.num_features == conv.out_channels and folds(m) else None
+
+
+def _pointwise_of(depthwise: nn.Conv2d, kinds: tuple[type, ...]) -> Callable[[Any], Any]:
+    return lambda m: m if _is_pointwise(m, kinds) and m.in_channels == depthwise.out_channels else None
+
+
+def _others(model: nn.Module) -> Iterator[nn.Module]:
+    """All modules but the insides of our layers."""
+    inside = {child for module in model.modules() if isinstance(module, SeparableConv2d) for child in module.modules()}
+    return (module for module in model.modules() if module not in inside and not isinstance(module, DepthwiseConv2d))
+
+
+def _is_depthwise(module: Any, kind: Any) -> bool:
+    return type(module) is kind and 1 < module.groups == module.in_channels and _is_known(module)
+
+
+def _is_pointwise(module: Any, kinds: tuple[type, ...]) -> bool:
+    plain = type(module) in kinds and module.groups == 1 and module.kernel_size == (1, 1) and module.stride == (1, 1)
+    return plain and module.padding in ((0, 0), "valid", "same") and _is_known(module)
+
+
+def _is_known(module: nn.Conv2d) -> bool:
+    return module.padding_mode == "zeros" and module.weight.dtype in _kernels.DTYPES and "forward" not in module.__dict__
+
+
+def _is_sequence(module: Any) -> bool:
+    own = type(module).forward in (nn.Sequential.forward, Sequential.forward)
+    return isinstance(module, nn.Sequential) and own and "forward" not in module.__dict__
+
+
+def _members(sequence: Any) -> Iterator[Any]:
+    """The modules of a sequence, and those of sequences in it that nobody looks at."""
+    for member in sequence._modules.values():
+        if _is_sequence(member) and _is_quiet(member):
+            yield from _members(member)
+        else:
+            yield member
+
+
+def _is_quiet(module: Any) -> bool:
+    """Whether a call of `module` is its forward, and no more."""
+    hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    return not hooks and not nn.modules.module._has_any_global_hook() and "forward" not in module.__dict__
+
+
+def _folds(norm: Any) -> bool:
+    """Whether a batch normalisation is a factor and a term for each channel, now."""
+    return not norm.training and getattr(norm, "running_mean", None) is not None
+
+
+def _fold(module: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of a convolution and the normalisation after it. Gradients flow through."""
+    if norm is None:
+        return module.weight, module.bias
+    assert norm.running_mean is not None and norm.running_var is not None
+    factor = torch.rsqrt(norm.running_var + norm.eps)
+    if norm.weight is not None:
+        factor = factor * norm.weight
+    term = -norm.running_mean * factor if module.bias is None else (module.bias - norm.running_mean) * factor
+    if norm.bias is not None:
+        term = term + norm.bias
+    return module.weight * factor.reshape(-1, 1, 1, 1), term
+
+
+def _fits(input: Any, module: nn.Conv2d) -> bool:
+    """Whether our kernels can; if not, PyTorch's module computes, or refuses."""
+    return (
+        isinstance(input, Tensor)
+        and input.device.type in ("cpu", "meta")
+        and input.device == module.weight.device
+        and input.layout == torch.strided
+        and input.dtype in _kernels.DTYPES
+        and (input.dtype == module.weight.dtype or _mixes(input, module))
+        and input.dim() in (3, 4)
+        and input.shape[-3] == module.in_channels
+        and input.numel() > 0
+    )
+
+
+def _mixes(input: Tensor, module: nn.Conv2d) -> bool:
+    return torch.is_autocast_enabled("cpu") and torch.float64 not in (input.dtype, module.weight.dtype)
+
+
+def _alike(run: _Run) -> bool:
+    """Whether all members of a run have parameters of one dtype."""
+    dtype = run.depthwise.weight.dtype
+    second = run.pointwise is None or run.pointwise.weight.dtype == dtype
+    norms = (norm for norm in (run.middle_norm, run.norm) if norm is not None and norm.running_mean is not None)
+    return second and all(norm.running_mean.dtype == dtype for norm in norms)
