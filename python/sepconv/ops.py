@@ -394,7 +394,7 @@ def _differentiate(
 ) -> tuple[np.ndarray, Callable[[Any], Gradients]]:
     threads, flows = _runtime.threads(num_threads), _arguments.boolean(input, "input")
     problem = check(weights, *options)
-    kept = _make(problem, _intake.as_array(inputs), activation, True)
+    kept = _make(problem, _intake.as_array(inputs), activation, False)
     array = _taken(kept, inputs)
     output, pull = kept.convolution.linearize(inputs, array, threads, kept.state)
     wanted = [Wanted(i, w.astype(_dtypes.floating(w.dtype), copy=False)) for i in order if (w := problem.weights[i]) is not None]
