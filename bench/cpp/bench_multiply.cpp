@@ -14,7 +14,7 @@ enum class operand { blocks, planes, panels };
 
 template <class T>
 void add_table(const std::string& name, const sepconv::multiply_fn (&table)[sepconv::max_rows + 1][sepconv::max_vectors + 1],
-               int lanes, int32_t pixels_rows, operand kind) {
+               int lanes, int32_t pixels_rows, operand kind, int values = 1) {
   for (int rows = 1; rows <= sepconv::max_rows; ++rows)
     for (int vectors = 1; vectors <= sepconv::max_vectors; ++vectors) {
       const sepconv::multiply_fn kernel = table[rows][vectors];
@@ -43,7 +43,7 @@ void add_table(const std::string& name, const sepconv::multiply_fn (&table)[sepc
       args.output = y->get();
       args.output_row = columns;
       const std::string row = name + "/" + std::to_string(rows) + "x" + std::to_string(columns);
-      add(row, 2.0 * rows * static_cast<double>(columns * depth), 0, [=] {
+      add(row, 2.0 * rows * static_cast<double>(columns * depth * values), 0, [=] {
         kernel(&args);
         benchmark::DoNotOptimize(a->get()[0] + b->get()[0] + bias->get()[0] + y->get()[0]);
       });
@@ -58,6 +58,15 @@ int main(int argc, char** argv) {
     add_table<T>(name + "/filters", k.filters, k.lanes, k.pixels_rows, operand::blocks);
     add_table<T>(name + "/planar", k.planar, k.lanes, k.pixels_rows, operand::planes);
     add_table<T>(name + "/pixels", k.pixels, k.lanes, k.pixels_rows, operand::panels);
+  });
+  for_each_sum_type([](const kernel_set& k, auto type, const std::string& name) {
+    if (sizeof(type) == 8) return;
+    const std::string isa = name.substr(0, name.find('/')), row = isa + "/bfloat16";
+    const sepconv::pair_set& pairs = *sepconv::find_isa(isa.c_str()).pairs;
+    const int values = pairs.packed ? 2 : 1;  // of k in an element; 1 as float is the pair (0, 1)
+    add_table<float>(row + "/filters", pairs.filters, k.lanes, k.pixels_rows, operand::blocks, values);
+    add_table<float>(row + "/planar", pairs.planar, k.lanes, k.pixels_rows, operand::planes, values);
+    add_table<float>(row + "/pixels", pairs.pixels, k.lanes, k.pixels_rows, operand::panels, values);
   });
   return run(argc, argv);
 }

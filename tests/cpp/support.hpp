@@ -50,7 +50,7 @@ inline std::string describe(const sepconv_spec& s) {
     for (int i = 0; i < count; ++i) out << (i ? "," : "") << values[i];
   };
   out << "op=" << s.op << " dtype=" << s.dtype << " layout=" << s.layout << " padding=" << s.padding
-      << " isa=" << (s.isa ? s.isa : "") << " threads=" << s.num_threads;
+      << " precision=" << s.precision << " isa=" << (s.isa ? s.isa : "") << " threads=" << s.num_threads;
   list("input", s.input_shape, 4);
   list("kernel", s.kernel, 2);
   list("stride", s.stride, 2);

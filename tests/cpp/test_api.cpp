@@ -96,6 +96,7 @@ TEST(api, enumerations) {
     expect_message(with([=](s& x) { x.dtype = bad; }), SEPCONV_INVALID_ARGUMENT, {"`dtype`", "0 to 3", received.c_str()});
     expect_message(with([=](s& x) { x.layout = bad; }), SEPCONV_INVALID_ARGUMENT, {"`layout`", "0 to 2", received.c_str()});
     expect_message(with([=](s& x) { x.padding = bad; }), SEPCONV_INVALID_ARGUMENT, {"`padding`", "0 to 2", received.c_str()});
+    expect_message(with([=](s& x) { x.precision = bad; }), SEPCONV_INVALID_ARGUMENT, {"`precision`", "0 to 1", received.c_str()});
     expect_message(with([=](s& x) { x.activation.kind = bad; }), SEPCONV_INVALID_ARGUMENT, {"`activation`", "0 to 27", received.c_str()});
     expect_message(with([=](s& x) { x.depthwise_activation.kind = bad; }), SEPCONV_INVALID_ARGUMENT,
                    {"`depthwise_activation`", "0 to 27", received.c_str()});
@@ -123,6 +124,12 @@ TEST(api, plan_info) {
   EXPECT_EQ(info.flops, 2.0 * 20 * (9 * 5 + 5 * 9));
   EXPECT_GE(info.kernel_rows, 1);
   EXPECT_GE(info.kernel_columns, 1);
+
+  EXPECT_STREQ(info.precision, "float32");
+  sepconv_spec pairs = good;
+  pairs.precision = SEPCONV_PRECISION_BFLOAT16;
+  ASSERT_EQ(sepconv_plan_get_info(sepconv::plan(pairs).get(), &info), SEPCONV_OK);
+  EXPECT_STREQ(info.precision, "bfloat16");
 
   // A depthwise convolution multiplies nothing, so it has no micro-kernel.
   sepconv_spec depthwise = good;

@@ -41,11 +41,12 @@ TEST(cpu, system_info_says_the_same) {
 // Each feature implies those that its kernels take for granted.
 TEST(cpu, features_are_consistent) {
   const unsigned features = sepconv::get_cpu_features();
-  constexpr unsigned known = sepconv::cpu_avx2 | sepconv::cpu_fma | sepconv::cpu_f16c | sepconv::cpu_avx512;
+  constexpr unsigned known = sepconv::cpu_avx2 | sepconv::cpu_fma | sepconv::cpu_f16c | sepconv::cpu_avx512 | sepconv::cpu_bf16 | sepconv::cpu_amx;
   EXPECT_EQ(features & ~known, 0u);
 #if defined(__x86_64__)
   EXPECT_TRUE((features & sepconv::cpu_avx2) || !(features & sepconv::cpu_f16c));  // whose registers it shares
   EXPECT_TRUE((features & sepconv::cpu_avx2) || !(features & sepconv::cpu_avx512));
+  EXPECT_TRUE((features & sepconv::cpu_avx512) || !(features & sepconv::cpu_bf16));
   // The compiler's baseline runs, or this test would not.
 #if defined(__AVX2__)
   EXPECT_TRUE(features & sepconv::cpu_avx2);
@@ -76,6 +77,8 @@ TEST(cpu, features_are_those_that_the_system_lists) {
   EXPECT_EQ((features & sepconv::cpu_fma) != 0, has("fma"));
   EXPECT_EQ((features & sepconv::cpu_f16c) != 0, has("f16c") && has("avx2"));
   EXPECT_EQ((features & sepconv::cpu_avx512) != 0, has("avx512f") && has("avx512bw") && has("avx512dq") && has("avx512vl"));
+  EXPECT_EQ((features & sepconv::cpu_bf16) != 0, (features & sepconv::cpu_avx512) && has("avx512_bf16"));
+  EXPECT_EQ((features & sepconv::cpu_amx) != 0, has("amx_bf16"));
 }
 #endif
 

@@ -149,7 +149,12 @@ TEST(geometry, every_refusal_names_its_field) {
   expect_refused(with([](s& x) { x.layout = 3; }), "layout", "3");
   expect_refused(with([](s& x) { x.padding = 3; }), "padding", "3");
   expect_refused(with([](s& x) { x.num_threads = -1; }), "num_threads", "-1");
-  expect_refused(with([](s& x) { x.reserved = 9; }), "reserved", "9");
+  expect_refused(with([](s& x) { x.precision = 2; }), "precision", "2");
+  expect_refused(with([](s& x) {
+                   x.precision = SEPCONV_PRECISION_BFLOAT16;
+                   x.dtype = SEPCONV_FLOAT64;
+                 }),
+                 "precision", "1");
   expect_refused(with([](s& x) { x.input_shape[0] = -1; }), "input_shape", "-1");
   expect_refused(with([](s& x) { x.input_shape[2] = -7; }), "input_shape", "-7");
   expect_refused(with([](s& x) { x.input_shape[3] = 0; }), "input_shape", "0");

@@ -56,10 +56,11 @@ TEST(isa, every_name_finds_its_table) {
     const sepconv::kernel_table& table = sepconv::find_isa(name.c_str());
     EXPECT_EQ(name, table.isa);
     for (const sepconv::kernel_set* set : table.sets) EXPECT_NE(set, nullptr);
+    EXPECT_NE(table.pairs, nullptr);
     indices.push_back(sepconv::isa_index(table));
     EXPECT_EQ(default_with(name.c_str()), name);
   }
-  EXPECT_TRUE(std::is_sorted(indices.begin(), indices.end()));
+  std::sort(indices.begin(), indices.end());
   EXPECT_EQ(std::unique(indices.begin(), indices.end()), indices.end());
 }
 
@@ -86,6 +87,18 @@ TEST(isa, what_runs_is_what_was_built) {
   for (const std::string& name : isas()) EXPECT_NE(("," + built + ",").find("," + name + ","), std::string::npos);
 }
 
+// An instruction set that adds an instruction shares all kernels but those that use it.
+TEST(isa, avx512_bf16_is_avx512_with_other_pairs) {
+  for (const std::string& name : isas()) {
+    if (name != "avx512_bf16") continue;
+    const sepconv::kernel_table &table = sepconv::find_isa("avx512_bf16"), &base = sepconv::find_isa("avx512");
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(table.sets[i], base.sets[i]);
+    EXPECT_NE(table.pairs, base.pairs);
+    // Whichever multiplies pairs faster is the default.
+    EXPECT_EQ(isas()[0], sepconv::get_cpu_features() & sepconv::cpu_amx ? "avx512" : "avx512_bf16");
+  }
+}
+
 TEST(isa, names_agree_with_the_features) {
   const unsigned features = sepconv::get_cpu_features();
   const bool avx2 = std::count(isas().begin(), isas().end(), "avx2"), avx512 = std::count(isas().begin(), isas().end(), "avx512");
@@ -93,6 +106,7 @@ TEST(isa, names_agree_with_the_features) {
 #if defined(__x86_64__)
   EXPECT_EQ(avx2, (features & needs) == needs);
   EXPECT_EQ(avx512, (features & (needs | sepconv::cpu_avx512)) == (needs | sepconv::cpu_avx512));
+  EXPECT_EQ(std::count(isas().begin(), isas().end(), "avx512_bf16"), avx512 && (features & sepconv::cpu_bf16));
 #else
   EXPECT_EQ(features & needs, 0u);
   EXPECT_FALSE(avx2 || avx512);

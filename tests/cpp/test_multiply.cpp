@@ -1,22 +1,67 @@
 // Every micro-kernel of the table against one multiply-add chain an output, to the bit.
-#include "kernel_support.hpp"
+#include "pairs.hpp"
 
 using namespace test;
 using sepconv::multiply_args;
 using sepconv::multiply_fn;
+using sepconv::multiply_set;
 
 namespace {
+
+// What is multiplied, how a value of k is added, and data.
+template <class T>
+struct numbers {
+  using sum = T;
+  using element = T;
+  static T add(T a, T b, T s) { return std::fma(a, b, s); }
+  static void fill(guarded& buffer, generator& r, bool) { fill_normal(buffer, dtype_of<T>, r); }
+};
+
+// bfloat16 where two values of k are one element.
+struct pairs {
+  using sum = float;
+  using element = bfloat_pair;
+  static float add(element a, element b, float s) { return add_pair(a, b, s); }
+  static void fill(guarded& buffer, generator& r, bool tiny) {
+    for (std::size_t i = 0; i < buffer.size() / sizeof(element); ++i)
+      buffer.as<element>()[i] = {{draw_bfloat(r, tiny)}, {draw_bfloat(r, tiny)}};
+    buffer.read_only();
+  }
+};
+
+// bfloat16 where each value of k is a float; denormals don't come.
+struct bfloats {
+  using sum = float;
+  using element = float;
+  static float add(float a, float b, float s) { return flushed_fma(a, b, s); }
+  static void fill(guarded& buffer, generator& r, bool tiny) {
+    for (std::size_t i = 0; i < buffer.size() / sizeof(element); ++i)
+      buffer.as<element>()[i] = flushed(static_cast<float>(bfloat_number(draw_bfloat(r, tiny))));
+    buffer.read_only();
+  }
+};
 
 struct problem {
   int rows, vectors;
   int64_t passes, channels;
   double lo, hi;
   flush side;
+  bool tiny;  // in bfloat16, products and sums that come down to denormals
 };
 
-// The broadcast operand in blocks [pass][block][pixel][channel of the block], panels [k][column].
+// A bias of the data's order: denormal where sums are, so that it must be added in the default modes.
 template <class T>
-void check_filters(const kernel_set& k, const problem& p, generator& r) {
+void fill_bias(guarded& buffer, generator& r, bool tiny) {
+  for (std::size_t i = 0; i < buffer.size() / sizeof(T); ++i)
+    buffer.as<T>()[i] = static_cast<T>(tiny ? std::ldexp(r.normal(), -128) : r.normal());
+  buffer.read_only();
+}
+
+// The broadcast operand in blocks [pass][block][pixel][channel of the block], panels [k][column].
+template <class P>
+void check_filters(const kernel_set& k, const multiply_set& set, const problem& p, generator& r) {
+  using T = typename P::sum;
+  using E = typename P::element;
   constexpr int64_t block = block_channels<T>;
   const int64_t columns = p.vectors * k.lanes, blocks = (p.channels + block - 1) / block;
   const int64_t pitch = p.rows + 2, last = p.channels - (blocks - 1) * block;
@@ -25,7 +70,8 @@ void check_filters(const kernel_set& k, const problem& p, generator& r) {
   guarded b(bytes_of(p.passes * p.channels * columns, sizeof(T)), p.side), bias(bytes_of(columns, sizeof(T)), p.side);
   const int64_t output_row = columns + 3;
   guarded y(bytes_of((p.rows - 1) * output_row + columns, sizeof(T)), p.side);
-  for (guarded* g : {&a, &b, &bias}) fill_normal(*g, dtype_of<T>, r);
+  for (guarded* g : {&a, &b}) P::fill(*g, r, p.tiny);
+  fill_bias<T>(bias, r, p.tiny);
 
   multiply_args args = {};
   args.broadcast = a.get();
@@ -41,7 +87,7 @@ void check_filters(const kernel_set& k, const problem& p, generator& r) {
   args.output_row = output_row;
   args.ahead = b.get();  // what is fetched ahead is never read, wherever it lies
   args.ahead_lines = p.passes * 100;
-  k.filters[p.rows][p.vectors](&args);
+  set.filters[p.rows][p.vectors](&args);
 
   EXPECT_TRUE(y.intact());
   for (int64_t row = 0; row < p.rows; ++row)
@@ -49,8 +95,8 @@ void check_filters(const kernel_set& k, const problem& p, generator& r) {
       T sum = 0;
       for (int64_t pass = 0; pass < p.passes; ++pass)
         for (int64_t c = 0; c < p.channels; ++c)
-          sum = std::fma(a.as<T>()[((pass * blocks + c / block) * pitch + row) * block + c % block],
-                         b.as<T>()[(pass * p.channels + c) * columns + column], sum);
+          sum = P::add(a.as<E>()[((pass * blocks + c / block) * pitch + row) * block + c % block],
+                         b.as<E>()[(pass * p.channels + c) * columns + column], sum);
       const T wanted = clamped<T>(sum + bias.as<T>()[column], p.lo, p.hi);
       ASSERT_TRUE(same(y.as<T>()[row * output_row + column], wanted)) << "row " << row << ", column " << column;
     }
@@ -60,12 +106,15 @@ void check_filters(const kernel_set& k, const problem& p, generator& r) {
 }
 
 // The broadcast operand in planes [k][pixel], panels [k][column].
-template <class T>
-void check_planar(const kernel_set& k, const problem& p, generator& r) {
+template <class P>
+void check_planar(const kernel_set& k, const multiply_set& set, const problem& p, generator& r) {
+  using T = typename P::sum;
+  using E = typename P::element;
   const int64_t columns = p.vectors * k.lanes, pitch = p.rows + 3, output_row = columns + 2;
   guarded a(bytes_of((p.channels - 1) * pitch + p.rows, sizeof(T)), p.side), b(bytes_of(p.channels * columns, sizeof(T)), p.side);
   guarded bias(bytes_of(columns, sizeof(T)), p.side), y(bytes_of((p.rows - 1) * output_row + columns, sizeof(T)), p.side);
-  for (guarded* g : {&a, &b, &bias}) fill_normal(*g, dtype_of<T>, r);
+  for (guarded* g : {&a, &b}) P::fill(*g, r, p.tiny);
+  fill_bias<T>(bias, r, p.tiny);
 
   multiply_args args = {};
   args.broadcast = a.get();
@@ -79,27 +128,30 @@ void check_planar(const kernel_set& k, const problem& p, generator& r) {
   args.hi = p.hi;
   args.output = y.get();
   args.output_row = output_row;
-  k.planar[p.rows][p.vectors](&args);
+  set.planar[p.rows][p.vectors](&args);
 
   EXPECT_TRUE(y.intact());
   for (int64_t row = 0; row < p.rows; ++row)
     for (int64_t column = 0; column < columns; ++column) {
       T sum = 0;
-      for (int64_t c = 0; c < p.channels; ++c) sum = std::fma(a.as<T>()[c * pitch + row], b.as<T>()[c * columns + column], sum);
+      for (int64_t c = 0; c < p.channels; ++c) sum = P::add(a.as<E>()[c * pitch + row], b.as<E>()[c * columns + column], sum);
       const T wanted = clamped<T>(sum + bias.as<T>()[column], p.lo, p.hi);
       ASSERT_TRUE(same(y.as<T>()[row * output_row + column], wanted)) << "row " << row << ", column " << column;
     }
 }
 
 // The broadcast operand in panels [k][row] of the largest micro-tile, the lane operand [k][pixel].
-template <class T>
-void check_pixels(const kernel_set& k, const problem& p, generator& r) {
+template <class P>
+void check_pixels(const kernel_set& k, const multiply_set& set, const problem& p, generator& r) {
+  using T = typename P::sum;
+  using E = typename P::element;
   const int64_t columns = p.vectors * k.lanes, step = columns + 5;
   guarded a(bytes_of((p.channels - 1) * k.pixels_rows + p.rows, sizeof(T)), p.side);
   guarded b(bytes_of((p.channels - 1) * step + columns, sizeof(T)), p.side), bias(bytes_of(p.rows, sizeof(T)), p.side);
   const int64_t output_row = columns + 1;
   guarded y(bytes_of((p.rows - 1) * output_row + columns, sizeof(T)), p.side);
-  for (guarded* g : {&a, &b, &bias}) fill_normal(*g, dtype_of<T>, r);
+  for (guarded* g : {&a, &b}) P::fill(*g, r, p.tiny);
+  fill_bias<T>(bias, r, p.tiny);
 
   multiply_args args = {};
   args.broadcast = a.get();
@@ -113,23 +165,24 @@ void check_pixels(const kernel_set& k, const problem& p, generator& r) {
   args.hi = p.hi;
   args.output = y.get();
   args.output_row = output_row;
-  k.pixels[p.rows][p.vectors](&args);
+  set.pixels[p.rows][p.vectors](&args);
 
   EXPECT_TRUE(y.intact());
   for (int64_t row = 0; row < p.rows; ++row)
     for (int64_t column = 0; column < columns; ++column) {
       T sum = 0;
       for (int64_t c = 0; c < p.channels; ++c)
-        sum = std::fma(a.as<T>()[c * k.pixels_rows + row], b.as<T>()[c * step + column], sum);
+        sum = P::add(a.as<E>()[c * k.pixels_rows + row], b.as<E>()[c * step + column], sum);
       const T wanted = clamped<T>(sum + bias.as<T>()[row], p.lo, p.hi);
       ASSERT_TRUE(same(y.as<T>()[row * output_row + column], wanted)) << "row " << row << ", column " << column;
     }
 }
 
 // All rows of the table that are there, with every tail of a block of k.
-template <class T, class Check>
-int64_t sweep(const kernel_set& k, const multiply_fn (&table)[sepconv::max_rows + 1][sepconv::max_vectors + 1], int64_t most_passes,
-              Check&& check) {
+template <class P, class Check>
+int64_t sweep(const kernel_set& k, const multiply_set& set, const multiply_fn (&table)[sepconv::max_rows + 1][sepconv::max_vectors + 1],
+              int64_t most_passes, Check&& check) {
+  using T = typename P::sum;
   constexpr int64_t block = block_channels<T>;
   static constexpr double clamps[][2] = {{-infinity, infinity}, {0, infinity}, {0, 6}, {-1, 1}};
   generator r(17);
@@ -139,8 +192,8 @@ int64_t sweep(const kernel_set& k, const multiply_fn (&table)[sepconv::max_rows 
       if (!table[rows][vectors]) continue;
       for (int64_t channels = 1; channels <= 2 * block + 1; channels += r.one_in(2) ? 1 : 3) {
         const auto& clamp = clamps[channels % 4];
-        check(k, problem{rows, vectors, 1 + channels % most_passes, channels, clamp[0], clamp[1], channels % 2 ? flush::back : flush::front},
-              r);
+        const flush side = channels % 2 ? flush::back : flush::front;
+        check(k, set, problem{rows, vectors, 1 + channels % most_passes, channels, clamp[0], clamp[1], side, r.one_in(2)}, r);
         ++done;
         if (testing::Test::HasFailure()) {
           ADD_FAILURE() << rows << " rows, " << vectors << " vectors, " << channels << " channels";
@@ -151,31 +204,55 @@ int64_t sweep(const kernel_set& k, const multiply_fn (&table)[sepconv::max_rows 
   return done;
 }
 
+// body(kernels, micro-kernels, product) for numbers of the two types of sums, and for bfloat16.
+template <class F>
+void for_each_product(F&& body) {
+  for_each_sum_type([&](const kernel_set& k, auto type) { body(k, k, numbers<decltype(type)>{}); });
+  for (const std::string& isa : isas()) {
+    SCOPED_TRACE(isa + ", bfloat16");
+    const sepconv::kernel_table& table = sepconv::find_isa(isa.c_str());
+    if (table.pairs->packed)
+      body(*table.sets[SEPCONV_FLOAT32], *table.pairs, pairs{});
+    else
+      body(*table.sets[SEPCONV_FLOAT32], *table.pairs, bfloats{});
+  }
+}
+
 }  // namespace
 
 TEST(multiply, lanes_over_filters) {
-  for_each_sum_type([](const kernel_set& k, auto type) {
-    using T = decltype(type);
-    EXPECT_GT(sweep<T>(k, k.filters, 3, check_filters<T>), 0);
+  for_each_product([](const kernel_set& k, const multiply_set& set, auto product) {
+    using P = decltype(product);
+    EXPECT_GT(sweep<P>(k, set, set.filters, 3, check_filters<P>), 0);
   });
 }
 
 TEST(multiply, lanes_over_filters_of_planar_pixels) {
-  for_each_sum_type([](const kernel_set& k, auto type) {
-    using T = decltype(type);
-    EXPECT_GT(sweep<T>(k, k.planar, 1, check_planar<T>), 0);
+  for_each_product([](const kernel_set& k, const multiply_set& set, auto product) {
+    using P = decltype(product);
+    EXPECT_GT(sweep<P>(k, set, set.planar, 1, check_planar<P>), 0);
   });
 }
 
 TEST(multiply, lanes_over_pixels) {
-  for_each_sum_type([](const kernel_set& k, auto type) {
-    using T = decltype(type);
-    EXPECT_GT(sweep<T>(k, k.pixels, 1, check_pixels<T>), 0);
+  for_each_product([](const kernel_set& k, const multiply_set& set, auto product) {
+    using P = decltype(product);
+    EXPECT_GT(sweep<P>(k, set, set.pixels, 1, check_pixels<P>), 0);
   });
 }
 
 // Every tail that a schedule can ask for has its kernel.
 TEST(multiply, table_has_every_smaller_tile) {
+  for (const std::string& isa : isas()) {
+    const kernel_set& k = *sepconv::find_isa(isa.c_str()).sets[SEPCONV_FLOAT32];
+    const multiply_set& pairs = *sepconv::find_isa(isa.c_str()).pairs;
+    for (int rows = 1; rows <= sepconv::max_rows; ++rows)
+      for (int vectors = 1; vectors <= sepconv::max_vectors; ++vectors) {
+        EXPECT_EQ(!pairs.filters[rows][vectors], !k.filters[rows][vectors]);
+        EXPECT_EQ(!pairs.planar[rows][vectors], !k.planar[rows][vectors]);
+        EXPECT_EQ(!pairs.pixels[rows][vectors], !k.pixels[rows][vectors]);
+      }
+  }
   for_each_set([](const kernel_set& k, int32_t dtype) {
     EXPECT_EQ(k.lanes % 2, 0);
     EXPECT_LE(k.filters_rows, sepconv::max_rows);

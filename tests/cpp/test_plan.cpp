@@ -15,10 +15,10 @@ using sepconv::pack_key;
 namespace {
 
 // All that a key promises to tell apart.
-using identity = std::tuple<int32_t, bool, sepconv::multiply_lanes, const sepconv::kernel_table*>;
+using identity = std::tuple<int32_t, bool, bool, sepconv::multiply_lanes, const sepconv::kernel_table*>;
 
 identity identity_of(const sepconv_plan& p) {
-  return {p.geometry.op, p.geometry.dtype == SEPCONV_FLOAT64, p.schedule.multiply, p.table};
+  return {p.geometry.op, p.geometry.dtype == SEPCONV_FLOAT64, p.geometry.pairs, p.schedule.multiply, p.table};
 }
 
 // So large that the layout says whether lanes run over pixels or filters.
@@ -30,7 +30,7 @@ sepconv_spec large_spec(int32_t layout) {
 
 }  // namespace
 
-// Both ways over the sweep's cases: keys are equal exactly where operator, sum type, lane role and instruction set are.
+// Both ways over the sweep's cases: keys are equal exactly where operator, sum type, products, lane role and instruction set are.
 TEST(plan, keys_tell_apart_what_they_promise_and_nothing_else) {
   std::map<identity, int64_t> key_of;
   std::map<int64_t, identity> owner;
@@ -42,14 +42,15 @@ TEST(plan, keys_tell_apart_what_they_promise_and_nothing_else) {
         spec.input_shape[2] += 40;
       }
       spec.isa = isa.c_str();
+      spec.precision = spec.dtype == SEPCONV_FLOAT64 ? 0 : i / 12 % 2;
       const sepconv_plan plan = make_plan(spec);
       const int64_t key = pack_key(plan);
       ASSERT_GE(key, 0) << "-1 is the key of no plan";
       ASSERT_EQ(key_of.emplace(identity_of(plan), key).first->second, key) << describe(spec);
       ASSERT_EQ(owner.emplace(key, identity_of(plan)).first->second, identity_of(plan)) << describe(spec);
     }
-  // On each instruction set: two sum types of three operators, two of which have two lane roles.
-  EXPECT_EQ(owner.size(), isas().size() * 2 * 5);
+  // On each instruction set: two sum types of three operators, two of which have two lane roles, and in float32 two kinds of products.
+  EXPECT_EQ(owner.size(), isas().size() * (2 * 5 + 4));
 }
 
 TEST(plan, keys_of_everything_that_may_differ) {
@@ -74,8 +75,23 @@ TEST(plan, keys_of_everything_that_may_differ) {
     EXPECT_EQ(with([](s& x) { x.dtype = SEPCONV_BFLOAT16; }), key);
     EXPECT_NE(with([](s& x) { x.dtype = SEPCONV_FLOAT64; }), key);
     EXPECT_NE(with([](s& x) { x.op = SEPCONV_DEPTHWISE; }), key);
+    EXPECT_NE(with([](s& x) { x.precision = SEPCONV_PRECISION_BFLOAT16; }), key);
   }
   EXPECT_NE(pack_key(make_plan(large_spec(SEPCONV_CHANNELS_LAST))), pack_key(make_plan(large_spec(SEPCONV_CHANNELS_FIRST))));
+}
+
+// It multiplies nothing, so there is nothing to be done in another precision; not in float64 either.
+TEST(plan, a_depthwise_convolution_has_no_precision) {
+  for (int32_t dtype : dtypes) {
+    sepconv_spec spec = spec_of(SEPCONV_DEPTHWISE, {1, 9, 9, 20});
+    spec.dtype = dtype;
+    const int64_t key = pack_key(make_plan(spec));
+    spec.precision = SEPCONV_PRECISION_BFLOAT16;
+    const sepconv_plan plan = make_plan(spec);
+    EXPECT_FALSE(plan.geometry.pairs);
+    EXPECT_EQ(pack_key(plan), key);
+    EXPECT_EQ(plan.schedule.pairs_size, 0u);
+  }
 }
 
 TEST(plan, is_the_same_each_time) {
@@ -99,6 +115,10 @@ TEST(plan, kernels_are_those_of_instruction_set_and_type) {
       EXPECT_EQ(plan.table->isa, isa);
       EXPECT_EQ(plan.table, &sepconv::find_isa(isa.c_str()));
       EXPECT_EQ(plan.kernels, plan.table->sets[dtype]);
+      EXPECT_EQ(plan.products, plan.kernels);
+      if (dtype == SEPCONV_FLOAT64) continue;
+      spec.precision = SEPCONV_PRECISION_BFLOAT16;
+      EXPECT_EQ(make_plan(spec).products, plan.table->pairs);
     }
   sepconv_spec spec = large_spec(SEPCONV_CHANNELS_LAST);
   for (const char* unnamed : {static_cast<const char*>(nullptr), ""}) {

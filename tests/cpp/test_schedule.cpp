@@ -24,6 +24,13 @@ void check(const sepconv::geometry& g, const schedule& s, const sepconv::kernel_
   EXPECT_GE(s.pitch, s.tile_pixels);
   EXPECT_GE(s.threads, 1);
   EXPECT_LE(s.threads, m.threads);
+  // Pairs are whole.
+  EXPECT_EQ(s.steps, s.pass_steps * g.multiplier);
+  if (!g.pairs) {
+    EXPECT_EQ(s.pass_steps, g.channels());
+  } else if (s.pass_steps != (g.channels() + 1) / 2) {
+    EXPECT_EQ(s.pass_steps, (g.channels() + 1) / 2 * 2);
+  }
   // The micro-tile is one that the kernels have.
   if (s.multiply == multiply_lanes::filters) {
     EXPECT_NE(k.filters[s.rows][s.columns / k.lanes], nullptr);
@@ -48,13 +55,17 @@ void check(const sepconv::geometry& g, const schedule& s, const sepconv::kernel_
     EXPECT_GT(s.threads, 1);
   }
   // Parts of the workspace keep 64-byte alignment, and hold what is put there.
-  for (std::size_t size : {s.shared_size, s.worker_size, s.scratch_size, s.planes_size, s.wide_size, s.tile_size, s.offsets_size})
+  for (std::size_t size : {s.shared_size, s.worker_size, s.scratch_size, s.pairs_size, s.planes_size, s.wide_size, s.tile_size, s.offsets_size})
     EXPECT_EQ(size % 64, 0u);
   const std::size_t parts = s.planes_size + s.wide_size + s.tile_size + s.offsets_size;
-  EXPECT_EQ(s.shared_size + s.worker_size, parts + s.scratch_size);
+  EXPECT_EQ(s.shared_size + s.worker_size, parts + s.scratch_size + s.pairs_size);
   EXPECT_EQ(sepconv::workspace_size(s), s.shared_size + s.worker_size * static_cast<std::size_t>(s.threads));
   if (!s.direct) {
     EXPECT_GE(s.scratch_size, static_cast<std::size_t>(s.pitch * g.depth * element));
+  }
+  EXPECT_EQ(s.pairs_size > 0, g.pairs);
+  if (g.pairs) {
+    EXPECT_GE(s.pairs_size, static_cast<std::size_t>(s.pitch * s.steps * element));
   }
   if (g.multiplies()) {
     EXPECT_GE(s.tile_size, static_cast<std::size_t>(s.rows * s.columns * element));
@@ -70,7 +81,7 @@ void check(const sepconv::geometry& g, const schedule& s, const sepconv::kernel_
   if (s.threads_split == split::pixels && !s.direct) {
     const int64_t block = 64 / element, lanes = std::max<int64_t>(s.columns, s.rows);
     const int64_t row = ((g.channels() + block - 1) / block * block) * g.multiplier * element;
-    EXPECT_LE(static_cast<int64_t>(s.scratch_size), std::max<int64_t>(static_cast<int64_t>(m.l2_size) / 2, 0) + (2 * lanes + 64) * row);
+    EXPECT_LE(static_cast<int64_t>(s.scratch_size + s.pairs_size), std::max<int64_t>(static_cast<int64_t>(m.l2_size) / 2, 0) + (2 * lanes + 64) * (g.pairs ? 2 : 1) * row);
   }
 }
 
@@ -93,15 +104,17 @@ TEST(schedule, holds_for_any_geometry_kernels_caches_and_threads) {
       draw_strides(r, spec.input_shape, spec.input_strides);
       draw_strides(r, out.data(), spec.output_strides);
     }
+    if (spec.dtype != SEPCONV_FLOAT64 && r.one_in(3)) spec.precision = SEPCONV_PRECISION_BFLOAT16;
     const std::string& isa = isas()[static_cast<std::size_t>(r.between(0, static_cast<int64_t>(isas().size()) - 1))];
     const machine m = {static_cast<std::size_t>(r.between(16, 128)) << 10, static_cast<std::size_t>(r.between(256, 4096)) << 10,
                        static_cast<int32_t>(r.between(1, 64))};
     const sepconv::geometry g = sepconv::make_geometry(spec);
     const sepconv::kernel_set& k = kernels_of(isa, spec.dtype);
-    const schedule s = sepconv::make_schedule(g, k, m);
+    const sepconv::pair_set* pairs = g.pairs ? sepconv::find_isa(isa.c_str()).pairs : nullptr;
+    const schedule s = sepconv::make_schedule(g, k, m, pairs);
     check(g, s, k, m);
     if (HasFailure()) ADD_FAILURE() << isa << ' ' << describe(spec) << ", L2 " << m.l2_size << ", " << m.threads << " threads";
-    const schedule again = sepconv::make_schedule(g, k, m);
+    const schedule again = sepconv::make_schedule(g, k, m, pairs);
     EXPECT_EQ(sepconv::workspace_size(again), sepconv::workspace_size(s));
     EXPECT_EQ(again.tile_pixels, s.tile_pixels);
     seen[static_cast<int>(s.gather)][static_cast<int>(s.multiply)][static_cast<int>(s.threads_split)] = true;

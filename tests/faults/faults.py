@@ -33,6 +33,13 @@ FAULTS = [
         ["test_filter_line"],
     ),
     Fault(
+        "even_before_odd",
+        "csrc/src/kernels/pair_rows.hpp",
+        "store(static_cast<float*>(target) + i * block + at, as_bfloat(shuffle<float, neighbours>(value, value)))",
+        "store(static_cast<float*>(target) + i * block + at, as_bfloat(value))",
+        ["test_pair_rows"],
+    ),
+    Fault(
         "wrong_block_step",
         "csrc/src/kernels/multiply.hpp",
         "(i + 1 < g.blocks ? block_channels<T> : g.last_block)",
@@ -88,6 +95,13 @@ FAULTS = [
         "parallel_for(t.sched().tiles, t.sched().threads",
         "parallel_for(t.sched().tiles > 1 ? t.sched().tiles - 1 : 1, t.sched().threads",
         ["test_run"],
+    ),
+    Fault(
+        "odd_channel_beside_rubbish",
+        "csrc/src/kernels/pair_rows.hpp",
+        "if (channels < block) value = first(value, channels - at);",
+        "if (channels + 1 < block) value = first(value, channels + 1 - at);",
+        ["test_pair_rows"],
     ),
     # Plans and packs.
     Fault(

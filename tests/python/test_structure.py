@@ -179,7 +179,9 @@ def test_files_are_short():
 # tests/python/test_<name>.py, without leading underscores. Where a thought has several files, these say which test has it.
 CPP_ELSEWHERE = {
     **dict.fromkeys(("gather", "gather_channels", "gather_pixels", "task"), "run"),
-    **dict.fromkeys(("table", "tiles", "set_double", "set_float", "kernel_types"), "multiply"),  # which goes through all rows
+    **dict.fromkeys(
+        ("table", "tiles", "set_double", "set_float", "set_pairs", "kernel_types"), "multiply"
+    ),  # which goes through all rows
     **dict.fromkeys(("vjp_task", "vjp_weights", "vjp_pair", "vjp_input"), "vjp"),
     "filter_blocks": "filter_channels",
     "error": "checked",
@@ -309,7 +311,7 @@ def stray(disassembly):
     for line in disassembly.splitlines():
         if line.endswith(">:"):
             function = line
-        elif WIDE.search(line) and not re.search(r"4avx2|6avx512", function):
+        elif WIDE.search(line) and not re.search(r"4avx2|6avx512|11avx512_bf16", function):
             found.add(function)
     return found
 

@@ -48,6 +48,14 @@ typedef enum sepconv_dtype {
   SEPCONV_BFLOAT16 = 3
 } sepconv_dtype;
 
+/* What the pointwise half multiplies. Sums are of one type in any case. SEPCONV_DEPTHWISE has no such half. */
+typedef enum sepconv_precision {
+  SEPCONV_PRECISION_DEFAULT = 0, /* numbers of the type of sums */
+  /* Depthwise rows and pointwise weights rounded to bfloat16, by pairs of k: sum = fma(even, even, fma(odd, odd, sum)), denormals zero.
+   * VDPBF16PS where the processor has it, the same bits elsewhere. Not for SEPCONV_FLOAT64. Gradients are those of the default. */
+  SEPCONV_PRECISION_BFLOAT16 = 1
+} sepconv_precision;
+
 typedef enum sepconv_layout {
   SEPCONV_CHANNELS_LAST = 0,  /* contiguous (batch, height, width, channels) */
   SEPCONV_CHANNELS_FIRST = 1, /* contiguous (batch, channels, height, width) */
@@ -109,7 +117,7 @@ typedef struct sepconv_spec {
   int32_t layout;
   int32_t padding;
   int32_t num_threads; /* 0: sepconv_default_threads() at the time of the plan */
-  int32_t reserved;
+  int32_t precision;   /* sepconv_precision */
   const char* isa; /* NULL or "": SEPCONV_ISA of the environment, else the best of this machine */
   int64_t input_shape[4];
   int64_t input_strides[4];
@@ -155,6 +163,7 @@ typedef struct sepconv_plan_info {
   double flops; /* 2 per multiply-add, border taps counted */
   double bytes; /* input + weights + output, each once */
   size_t workspace_size;
+  const char* precision; /* what is multiplied: "float32", "float64" or "bfloat16"; the type of sums for SEPCONV_DEPTHWISE */
 } sepconv_plan_info;
 
 typedef struct sepconv_system_info {

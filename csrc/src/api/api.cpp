@@ -171,6 +171,7 @@ sepconv_status sepconv_plan_get_info(const sepconv_plan* plan, sepconv_plan_info
     own.flops = flops(plan->geometry);
     own.bytes = bytes(plan->geometry);
     own.workspace_size = workspace_size(s);
+    own.precision = plan->geometry.pairs ? "bfloat16" : plan->geometry.dtype == SEPCONV_FLOAT64 ? "float64" : "float32";
     write(own, info, "info");
   });
 }
@@ -203,7 +204,7 @@ sepconv_status sepconv_run(const sepconv_plan* plan, const sepconv_pack* pack, c
     require_aligned(workspace);
     if (pack->key != pack_key(*plan) || pack->channels != g.channels() || pack->multiplier != g.multiplier ||
         pack->filters != g.filters() || pack->taps != g.taps)
-      invalid("`pack` was made for another plan: operator, type, instruction set, lane role and channel counts must agree. Received: " +
+      invalid("`pack` was made for another plan: operator, type, precision, instruction set, lane role and channel counts must agree. Received: " +
               std::to_string(pack->channels) + " channels, " + std::to_string(pack->multiplier) + " filters of each, " +
               std::to_string(pack->taps) + " taps, " + std::to_string(pack->filters) + " filters");
     run(*plan, *pack, input, output, workspace);

@@ -18,6 +18,11 @@ struct bfloat {
   uint16_t bits;
 };
 
+// Values k and k + 1 of a sum over k, as VDPBF16PS takes them.
+struct bfloat_pair {
+  bfloat even, odd;
+};
+
 // Channels of a block: one cache line of T. Depthwise weights and blocked scratch rows come in blocks.
 template <class T>
 constexpr int block_channels = 64 / static_cast<int>(sizeof(T));
@@ -67,8 +72,8 @@ struct filter_plane_args {
 };
 
 struct multiply_args {
-  const void* broadcast;     // T, the operand of which single elements are read; rows of the micro-tile
-  const void* lanes;         // T, the operand of which vectors are read; columns
+  const void* broadcast;     // the operand of which single elements, or pairs, are read; rows of the micro-tile
+  const void* lanes;         // the operand of which vectors are read; columns
   const void* bias;          // T, one each filter
   ptrdiff_t block_step;      // between blocks of the broadcast operand; where it is planar, between values of k
   ptrdiff_t lane_step;       // between values of k of the lane operand
@@ -130,6 +135,10 @@ typedef void (*activate_fn)(int32_t kind, const double* params, void* data, size
 // gradient[i] *= derivative, on T; `of` is the activation's output or argument, as derive.hpp says
 typedef void (*derive_fn)(int32_t kind, const double* params, const void* of, void* gradient, size_t count);
 typedef void (*outer_fn)(const outer_args*);
+// Blocks of `count` pixels of float, of which `channels` count, to blocks of the operand, or to halves of blocks where it is packed
+typedef void (*pair_blocks_fn)(const void* source, int64_t count, int64_t channels, void* target);
+// Planes of two channels, the odd one perhaps null, to one plane of pairs, or to two `step` apart
+typedef void (*pair_planes_fn)(const void* even, const void* odd, int64_t count, void* target, ptrdiff_t step);
 typedef void (*mask_fn)(const mask_args*);
 typedef void (*filter_gradient_fn)(const filter_gradient_args*);
 // target[c] = sum over pixels of source[pixel * step + c], on T; `count` is a multiple of a vector
@@ -141,14 +150,26 @@ constexpr int max_rows = 14;    // of a micro-tile
 constexpr int max_vectors = 4;  // columns of a micro-tile, in vectors
 constexpr int max_plane = 5;    // taps of an axis of filter_plane
 
-// The kernels of one instruction set and storage type. A null entry is a shape that is not used.
-struct kernel_set {
+// The micro-kernels of one kind of product, by [rows][vectors] of the micro-tile. A null entry is a shape that is not used.
+struct multiply_set {
+  multiply_fn filters[max_rows + 1][max_vectors + 1];  // pixels in blocks, [K / block][pixel][block]
+  multiply_fn planar[max_rows + 1][max_vectors + 1];   // pixels in planes, [K][pixel]
+  multiply_fn pixels[max_rows + 1][max_vectors + 1];
+};
+
+// Those of bfloat16, and what makes their operands of rows of float. Either two values of k are one element (bfloat_pair), or each is a
+// float, the odd one of a pair first, and denormals are zero.
+struct pair_set : multiply_set {
+  bool packed;
+  pair_blocks_fn pair_blocks;
+  pair_planes_fn pair_planes;
+};
+
+// The kernels of one instruction set and storage type; its products are those of T.
+struct kernel_set : multiply_set {
   int32_t lanes;  // of a vector of T
   int32_t filters_rows, filters_vectors;  // the largest micro-tile with lanes over filters: pixels x filter vectors
   int32_t pixels_rows, pixels_vectors;    // the largest with lanes over pixels: filters x pixel vectors
-  multiply_fn filters[max_rows + 1][max_vectors + 1];  // [rows][vectors]; pixels in blocks, [K / block][pixel][block]
-  multiply_fn planar[max_rows + 1][max_vectors + 1];   // the same; pixels in planes, [K][pixel]
-  multiply_fn pixels[max_rows + 1][max_vectors + 1];
   filter_channels_fn filter_channels;
   filter_line_fn filter_line;
   filter_plane_fn filter_plane[max_plane + 1];  // by taps of an axis
@@ -170,6 +191,7 @@ typedef double (*fma_loop_fn)(int64_t rounds);
 struct kernel_table {
   const char* isa;
   const kernel_set* sets[4];  // by sepconv_dtype
+  const pair_set* pairs;
   fma_loop_fn fma_loop;
 };
 

@@ -1,42 +1,60 @@
 // The micro-kernel: Rows x (Vectors * lanes) sums, one multiply-add chain each, k ascending.
 //
-// sum[row][column] = sum over k of broadcast(row, k) * lanes(k, column). Which of the two is pixels and which is filters is the
-// caller's choice; what differs is where row and k of the broadcast operand lie (RowStep, KStep: constants, or addresses spill;
-// KStep 0 means block_step) and whether a bias belongs to a column or to a row.
+// sum[row][column] = sum over k of broadcast(row, k) * lanes(k, column), by the multiply-adds of P: numbers<T> or bfloats
+// (simd/product.hpp), where k may count pairs. Which of the two is pixels and which is filters is the caller's choice; what differs is
+// where row and k of the broadcast operand lie (RowStep, KStep: constants, or addresses spill; KStep 0 means block_step) and whether a
+// bias belongs to a column or to a row.
 #pragma once
 
-#include "simd/simd.hpp"
+#include "kernels/tiles.hpp"
+#include "simd/product.hpp"
 
 namespace sepconv {
 namespace SEPCONV_ISA {
 
-template <class T, int Rows, int Vectors, int RowStep, int KStep, bool BiasOfColumn>
+template <class P, int Rows, int Vectors, int RowStep, int KStep, bool BiasOfColumn>
 static void multiply(const multiply_args* args) {
+  typedef typename P::sum T;
+  typedef typename P::element E;
   const multiply_args& g = *args;
-  const T* block = static_cast<const T*>(g.broadcast);
-  const T* b = static_cast<const T*>(g.lanes);
+  const E* block = static_cast<const E*>(g.broadcast);
+  const E* b = static_cast<const E*>(g.lanes);
   const ptrdiff_t lane_step = BiasOfColumn ? Vectors * lanes<T> : g.lane_step;  // packed panels are dense
   const ptrdiff_t k_step = KStep ? KStep : g.block_step;
   const char* ahead = static_cast<const char*>(g.ahead);
   vec<T> sum[Rows][Vectors] = {};
+  const auto pin = [&] {  // nothing that is summed moves across a change of modes
+    if constexpr (P::modes::flushes)
+      unroll<Rows>::run([&](auto r) {
+        unroll<Vectors>::run([&](auto v) {
+          vec<T>& s = sum[decltype(r)::value][decltype(v)::value];
+          s = pinned(s);
+        });
+      });
+  };
+  typename P::modes modes;
+  pin();
   for (int64_t pass = 0; pass < g.passes; ++pass) {
     for (int64_t i = 0; i < g.blocks; ++i, block += g.block_step) {
-      const T* a = block;
+      const E* a = block;
       for (int64_t line = 0; line < g.ahead_lines; ++line, ahead += 64) __builtin_prefetch(ahead, 0, 2);
-      const T* end = a + (i + 1 < g.blocks ? block_channels<T> : g.last_block) * k_step;
+      const E* end = a + (i + 1 < g.blocks ? block_channels<T> : g.last_block) * k_step;
       for (; a < end; a += k_step, b += lane_step) {
-        vec<T> column[Vectors];
-        unroll<Vectors>::run([&](auto v) { column[decltype(v)::value] = load(b + decltype(v)::value * lanes<T>); });
+        typename P::vector column[Vectors];
+        unroll<Vectors>::run([&](auto v) { column[decltype(v)::value] = P::load(b + decltype(v)::value * lanes<T>); });
         unroll<Rows>::run([&](auto r) {
-          const vec<T> row = broadcast(a[decltype(r)::value * RowStep]);
+          const typename P::vector row = P::broadcast(a + decltype(r)::value * RowStep);
           unroll<Vectors>::run([&](auto v) {
             vec<T>& s = sum[decltype(r)::value][decltype(v)::value];
-            s = fma(row, column[decltype(v)::value], s);
+            s = P::add(row, column[decltype(v)::value], s);
           });
         });
       }
     }
   }
+  pin();
+  modes.leave();
+  pin();
   const T* bias = static_cast<const T*>(g.bias);
   const vec<T> lo = broadcast(static_cast<T>(g.lo)), hi = broadcast(static_cast<T>(g.hi));
   T* y = static_cast<T*>(g.output);
@@ -47,6 +65,27 @@ static void multiply(const multiply_args* args) {
             clamp<T>(sum[decltype(r)::value][decltype(v)::value] + shift, lo, hi));
     });
   });
+}
+
+template <class P, int Rows, int Vectors>
+constexpr void fill_vectors(multiply_set& set) {
+  if constexpr (Vectors > 0) {
+    if constexpr (Rows <= filters_rows && Vectors <= filters_vectors) {
+      set.filters[Rows][Vectors] = multiply<P, Rows, Vectors, block_channels<typename P::sum>, 1, true>;
+      set.planar[Rows][Vectors] = multiply<P, Rows, Vectors, 1, 0, true>;
+    }
+    if constexpr (Rows <= pixels_rows && Vectors <= pixels_vectors)
+      set.pixels[Rows][Vectors] = multiply<P, Rows, Vectors, 1, pixels_rows, false>;
+    fill_vectors<P, Rows, Vectors - 1>(set);
+  }
+}
+
+template <class P, int Rows = max_rows>
+constexpr void fill_rows(multiply_set& set) {
+  if constexpr (Rows > 0) {
+    fill_vectors<P, Rows, max_vectors>(set);
+    fill_rows<P, Rows - 1>(set);
+  }
 }
 
 }  // namespace SEPCONV_ISA

@@ -1,4 +1,4 @@
-// Fills a kernel_set: every row of the micro-tile tables, by templates.
+// Fills a kernel_set.
 #pragma once
 
 #include "kernels/activate.hpp"
@@ -15,27 +15,6 @@
 namespace sepconv {
 namespace SEPCONV_ISA {
 
-template <class T, int Rows, int Vectors>
-constexpr void fill_vectors(kernel_set& set) {
-  if constexpr (Vectors > 0) {
-    if constexpr (Rows <= filters_rows && Vectors <= filters_vectors) {
-      set.filters[Rows][Vectors] = multiply<T, Rows, Vectors, block_channels<T>, 1, true>;
-      set.planar[Rows][Vectors] = multiply<T, Rows, Vectors, 1, 0, true>;
-    }
-    if constexpr (Rows <= pixels_rows && Vectors <= pixels_vectors)
-      set.pixels[Rows][Vectors] = multiply<T, Rows, Vectors, 1, pixels_rows, false>;
-    fill_vectors<T, Rows, Vectors - 1>(set);
-  }
-}
-
-template <class T, int Rows>
-constexpr void fill_rows(kernel_set& set) {
-  if constexpr (Rows > 0) {
-    fill_vectors<T, Rows, max_vectors>(set);
-    fill_rows<T, Rows - 1>(set);
-  }
-}
-
 // The micro-kernels know only T: 16-bit storage shares those of float.
 template <class S, class T>
 constexpr kernel_set make_set() {
@@ -45,7 +24,7 @@ constexpr kernel_set make_set() {
   set.filters_vectors = filters_vectors;
   set.pixels_rows = pixels_rows;
   set.pixels_vectors = pixels_vectors;
-  fill_rows<T, max_rows>(set);
+  fill_rows<numbers<T>>(set);
   set.filter_channels = filter_channels<T>;
   set.filter_line = filter_line<T>;
 #if SEPCONV_ISA_NUMBER != 1  // filter_line will do for the baseline, whose multiply-adds are calls

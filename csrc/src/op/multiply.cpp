@@ -95,30 +95,30 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   const tile_places places(g, pixels);
   T* tile = reinterpret_cast<T*>(s.tile);
   multiply_args a = {};
-  a.blocks = blocked ? ceil_div(g.channels(), block) : 1;
+  a.blocks = blocked ? ceil_div(plan.pass_steps, block) : 1;
   a.block_step = blocked ? plan.pitch * block : plan.pitch;
-  a.last_block = blocked ? g.channels() - (a.blocks - 1) * block : g.depth;
+  a.last_block = blocked ? plan.pass_steps - (a.blocks - 1) * block : plan.steps;
   a.passes = blocked ? g.multiplier : 1;
   a.lo = t.last.lo;
   a.hi = t.last.hi;
-  const int64_t panel_lines = g.depth * plan.columns * static_cast<int64_t>(sizeof(T)) / 64;  // fits: below the pack's size
+  const int64_t panel_lines = plan.steps * plan.columns * static_cast<int64_t>(sizeof(T)) / 64;  // fits: below the pack's size
   const auto run = [&](int64_t panel, int64_t group) {
     const int64_t f = panel * plan.columns, filters = std::min(plan.columns, g.filters() - f);
     const int64_t vectors = ceil_div(filters, lanes), columns = vectors * lanes;
     const int64_t first = group * count / groups, rows = (group + 1) * count / groups - first;  // even groups
-    a.lanes = static_cast<const T*>(t.pack->panels) + f * g.depth;
+    a.lanes = static_cast<const T*>(t.pack->panels) + f * plan.steps;  // a packed pair has the size of T
     a.bias = static_cast<const T*>(t.pack->bias) + f;
-    a.broadcast = reinterpret_cast<const T*>(s.rows) + first * (blocked ? block : 1);
+    a.broadcast = reinterpret_cast<const T*>(s.pairs) + first * (blocked ? block : 1);
     if (plan.fetches_ahead) {  // the next panel, shared out among the groups of this one
       const int64_t share = ceil_div(panel_lines, a.blocks * a.passes * groups);
       a.ahead_lines = panel + 1 < p1 ? share : 0;
       a.ahead = reinterpret_cast<const char*>(a.lanes) + (panel_lines + group * a.blocks * a.passes * share) * 64;
     }
-    const multiply_fn kernel = (blocked ? t.kernels().filters : t.kernels().planar)[rows][vectors];
+    const multiply_fn kernel = (blocked ? t.products().filters : t.products().planar)[rows][vectors];
     run_kernel(t, tile, kernel, a, {pixels.first + first, rows, f, filters, columns, dense && filters == columns, false}, places);
   };
   // What is small stays in L1: all weights, and then whole pixels are finished one after the other; or else a panel.
-  const int64_t weights = g.depth * (p1 - p0) * plan.columns * static_cast<int64_t>(sizeof(T));  // fits: below the pack's size
+  const int64_t weights = plan.steps * (p1 - p0) * plan.columns * static_cast<int64_t>(sizeof(T));  // fits: below the pack's size
   if (weights <= 24 << 10) {
     for (int64_t group = 0; group < groups; ++group)
       for (int64_t panel = p0; panel < p1; ++panel) run(panel, group);
@@ -139,19 +139,19 @@ void multiply_pixels(const task& t, const scratch& s, pixel_range pixels, int64_
   T* tile = reinterpret_cast<T*>(s.tile);
   multiply_args a = {};
   a.blocks = 1;
-  a.last_block = g.depth;
+  a.last_block = plan.steps;
   a.passes = 1;
   a.lane_step = plan.pitch;
   a.lo = t.last.lo;
   a.hi = t.last.hi;
   for (int64_t first = 0; first < count; first += plan.columns) {
     const int64_t here = std::min(plan.columns, count - first), vectors = ceil_div(here, lanes), columns = vectors * lanes;
-    a.lanes = reinterpret_cast<const T*>(s.rows) + first;
+    a.lanes = reinterpret_cast<const T*>(s.pairs) + first;
     for (int64_t panel = p0; panel < p1; ++panel) {
       const int64_t f = panel * plan.rows, filters = std::min(plan.rows, g.filters() - f);
-      a.broadcast = static_cast<const T*>(t.pack->panels) + f * g.depth;
+      a.broadcast = static_cast<const T*>(t.pack->panels) + f * plan.steps;
       a.bias = static_cast<const T*>(t.pack->bias) + f;
-      const multiply_fn kernel = t.kernels().pixels[filters][vectors];
+      const multiply_fn kernel = t.products().pixels[filters][vectors];
       run_kernel(t, tile, kernel, a, {pixels.first + first, here, f, filters, columns, dense && here == columns, true}, places);
     }
   }

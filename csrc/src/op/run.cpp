@@ -59,6 +59,7 @@ void run_tiles(const task& t) {
       const rows_of_tile r = rows_in_scratch<T>(t, pixels);
       for (int64_t i = 0; i < r.count; ++i) activate_rows<T>(t, reinterpret_cast<T*>(s.rows) + i * r.stride, r.length);
     }
+    if (g.pairs) pair_rows(t, s, pixels, 0, g.channels());
     if (g.multiplies())
       multiply<T>(t, s, pixels, 0, panels);
     else if (!t.sched().direct)
@@ -81,14 +82,14 @@ void run_filters(const task& t) {
     parallel_for(gathers, t.sched().threads, [&](int64_t i, int32_t worker) {
       const scratch s = scratch_of(t, worker);
       const int64_t b0 = i * blocks / gathers, b1 = (i + 1) * blocks / gathers;
-      gather<T>(t, s, pixels, b0 * block, std::min(b1 * block, g.channels()));
-      if (!t.depthwise.pass) return;
+      const int64_t c0 = b0 * block, c1 = std::min(b1 * block, g.channels());
+      gather<T>(t, s, pixels, c0, c1);
       const rows_of_tile r = rows_in_scratch<T>(t, pixels);
       const bool blocked = t.sched().gather == gather_lanes::channels;
-      const int64_t first = blocked ? b0 : b0 * block, last = blocked ? b1 : std::min(b1 * block, g.channels());
-      for (int64_t m = 0; m < g.multiplier; ++m)
-        for (int64_t i = first; i < last; ++i)
+      for (int64_t m = 0; t.depthwise.pass && m < g.multiplier; ++m)
+        for (int64_t i = blocked ? b0 : c0; i < (blocked ? b1 : c1); ++i)
           activate_rows<T>(t, reinterpret_cast<T*>(s.rows) + (m * (r.count / g.multiplier) + i) * r.stride, r.length);
+      if (g.pairs) pair_rows(t, s, pixels, c0, c1);
     });
     const int64_t multiplies = std::min(shares, panels);
     parallel_for(multiplies, t.sched().threads, [&](int64_t i, int32_t worker) {
@@ -116,7 +117,9 @@ scratch scratch_of(const task& t, int32_t worker) {
     return part;
   };
   scratch out;
-  out.rows = s.threads_split == split::filters ? t.workspace : take(s.scratch_size);
+  const bool shared = s.threads_split == split::filters;
+  out.rows = shared ? t.workspace : take(s.scratch_size);
+  out.pairs = !s.pairs_size ? out.rows : shared ? t.workspace + s.scratch_size : take(s.pairs_size);
   out.planes = take(s.planes_size);
   out.wide = take(s.wide_size);
   out.tile = take(s.tile_size);

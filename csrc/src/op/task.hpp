@@ -22,11 +22,13 @@ struct task {
   const geometry& geo() const { return plan->geometry; }
   const schedule& sched() const { return plan->schedule; }
   const kernel_set& kernels() const { return *plan->kernels; }
+  const multiply_set& products() const { return *plan->products; }
 };
 
 // Scratch of one worker; the sizes are those of the schedule.
 struct scratch {
   char* rows;     // patch matrix
+  char* pairs;    // what the multiply reads: its operand in bfloat16, or itself
   char* planes;
   char* wide;
   char* tile;
@@ -55,6 +57,9 @@ void gather_pixels(const task& t, const scratch& s, const piece& p, int64_t c0, 
 // Depthwise rows of channels [c0, c1) (a multiple of a block apart) for the pixels: into s.rows, or straight into the output.
 template <class T>
 void gather(const task& t, const scratch& s, pixel_range pixels, int64_t c0, int64_t c1);
+
+// Rows of channels [c0, c1), c0 a multiple of a block, to operands in bfloat16.
+void pair_rows(const task& t, const scratch& s, pixel_range pixels, int64_t c0, int64_t c1);
 
 // Rows times panels [p0, p1): into the output.
 template <class T>

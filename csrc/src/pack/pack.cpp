@@ -94,7 +94,24 @@ void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t na
           spread(x + (c * u.multiplier + m) * row, column, count, columns, y);  // fits: an index
     });
   }
-  spread(u, u.weights.bias, 0, 1, u.filters, ceil_div(u.filters, wide) * wide, static_cast<T*>(p.bias));  // fits: at most a panel more
+}
+
+// The same of operands in bfloat16, which the kernels make of two rows at a time.
+void pack_pairs(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t narrow, const pair_set& pairs) {
+  float* y = static_cast<float*>(p.panels);
+  float rows[2][max_vectors * block_channels<float>];  // fits: the widest panel
+  const int64_t row = u.weights.pointwise_strides[0], column = u.weights.pointwise_strides[1];
+  for (int64_t first = 0; first < u.filters; first += wide) {
+    const int64_t count = std::min(wide, u.filters - first);
+    const int64_t columns = ceil_div(count, narrow) * narrow;  // fits: at most a panel more
+    for (int64_t m = 0; m < u.multiplier; ++m)
+      for (int64_t c = 0; c < u.channels; c += 2, y += pairs.packed ? columns : 2 * columns) {  // fits: a panel
+        const bool odd = c + 1 < u.channels;
+        for (int64_t i = 0; i < 1 + odd; ++i)
+          spread(u, u.weights.pointwise_kernel, ((c + i) * u.multiplier + m) * row + first * column, column, count, columns, rows[i]);  // fits
+        pairs.pair_planes(rows[0], odd ? rows[1] : nullptr, columns, y, columns);
+      }
+  }
 }
 
 template <class T>
@@ -115,7 +132,7 @@ sepconv_pack* pack(const sepconv_plan& plan, const sepconv_weights& weights) {
   };
   const std::size_t sizes[] = {
       room(checked_mul(padded, u.taps, "kernel")),  room(padded), room(checked_mul(g.depth, u.taps, "kernel")), room(g.depth),
-      room(checked_mul(g.depth, panel_columns, "filters")), room(panel_columns)};
+      room(checked_mul(plan.schedule.steps, panel_columns, "filters")), room(panel_columns)};
   std::size_t total = 0;
   for (std::size_t size : sizes) total = checked_add(total, size, "filters");
 
@@ -134,7 +151,12 @@ sepconv_pack* pack(const sepconv_plan& plan, const sepconv_weights& weights) {
     at += sizes[i];
   }
   pack_depthwise<T>(u, *p);
-  if (u.multiplies) pack_pointwise<T>(u, *p, wide, narrow, plan.kernels->move_tile);
+  if (!u.multiplies) return p.release();
+  if (g.pairs)
+    pack_pairs(u, *p, wide, narrow, *plan.table->pairs);
+  else
+    pack_pointwise<T>(u, *p, wide, narrow, plan.kernels->move_tile);
+  spread(u, u.weights.bias, 0, 1, u.filters, ceil_div(u.filters, wide) * wide, static_cast<T*>(p->bias));  // fits: at most a panel more
   return p.release();
 }
 

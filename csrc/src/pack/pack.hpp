@@ -1,5 +1,5 @@
-// Weights in the order that the kernels read, in the type of sums. The format depends on operator, type, instruction set, lane role
-// and channel counts, never on spatial size, batch or threads.
+// Weights in the order that the kernels read, in the type of sums. The format depends on operator, type, precision, instruction set, lane
+// role and channel counts, never on spatial size, batch or threads.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,8 @@ struct sepconv_pack {
   void* planar;
   void* planar_bias;
   // Pointwise weights in panels. Lanes over filters: [panel][k][lane], the last panel as few vectors wide as hold its filters. Lanes
-  // over pixels: [panel][k][row]. k runs over multiplier, then channel. The bias has a zero for each filter that pads.
+  // over pixels: [panel][k][row]. k runs over multiplier, then channel; see pair_set for bfloat16. The bias has a zero for each filter that
+  // pads.
   void* panels;
   void* bias;
   void* memory;  // holds all of them

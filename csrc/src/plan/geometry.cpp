@@ -99,13 +99,17 @@ geometry make_geometry(const sepconv_spec& spec) {
   g.dtype = static_cast<sepconv_dtype>(one_of(spec.dtype, 4, "dtype"));
   one_of(spec.layout, 3, "layout");
   one_of(spec.padding, 3, "padding");
-  if (spec.reserved != 0) invalid("`reserved` must be 0. Received: " + text(spec.reserved));
+  const bool pairs = one_of(spec.precision, 2, "precision") == SEPCONV_PRECISION_BFLOAT16;
   at_least(spec.num_threads, 0, "num_threads");
   g.activation = checked(spec.activation, "activation");
   g.depthwise_activation = checked(spec.depthwise_activation, "depthwise_activation");
   if (g.op != SEPCONV_SEPARABLE && g.depthwise_activation.kind != SEPCONV_LINEAR)
     invalid("`depthwise_activation` is for SEPCONV_SEPARABLE only. Received: " + text(g.depthwise_activation.kind));
   for (int i = 0; i < 4; ++i) g.input[i] = at_least(spec.input_shape[i], i == 3 ? 1 : 0, "input_shape");
+
+  g.pairs = pairs && g.multiplies();
+  if (g.pairs && g.dtype == SEPCONV_FLOAT64)
+    invalid("`precision` must be SEPCONV_PRECISION_DEFAULT (0) for SEPCONV_FLOAT64. Received: " + text(spec.precision));
 
   g.multiplier = at_least(or_one(spec.multiplier), 1, "multiplier");
   g.depth = checked_mul(g.channels(), g.multiplier, "multiplier");

@@ -21,6 +21,7 @@ struct geometry {
   int64_t multiplier;
   int64_t depth;    // channels * multiplier
   sepconv_activation depthwise_activation, activation;
+  bool pairs;       // products are those of bfloat16
 
   int64_t batch() const { return input[0]; }
   int64_t channels() const { return input[3]; }

@@ -10,13 +10,14 @@ struct sepconv_plan {
   sepconv::schedule schedule;
   const sepconv::kernel_table* table;
   const sepconv::kernel_set* kernels;
+  const sepconv::multiply_set* products;
 };
 
 namespace sepconv {
 
 sepconv_plan make_plan(const sepconv_spec& spec);
 
-// Plans with equal keys can share a pack: operator, sum type, instruction set and lane role.
+// Plans with equal keys can share a pack: operator, sum type, precision, instruction set and lane role.
 int64_t pack_key(const sepconv_plan& plan);
 
 }  // namespace sepconv

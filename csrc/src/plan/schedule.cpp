@@ -57,7 +57,7 @@ std::size_t aligned(int64_t size) {
 
 }  // namespace
 
-schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m) {
+schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m, const pair_set* pairs) {
   schedule s = {};
   const int64_t element = static_cast<int64_t>(sum_size(g.dtype));
   const int64_t block = 64 / element;
@@ -79,7 +79,11 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
   // Fewer pixels first: the patch matrix takes at most half of L2. At least four micro-tiles a tile, so that weights are reused; at
   // most 512 pixels, or four rows of planes; and about four tiles a thread, or one where pixels are few.
   const int64_t row_size = checked_mul(depth, element, "workspace");
-  const int64_t fits = std::max<int64_t>(static_cast<int64_t>(m.l2_size) / 2 / row_size, 1);
+  s.pass_steps = !pairs ? g.channels() : pairs->packed ? ceil_div(g.channels(), 2) : round_up(g.channels(), 2, "channels");
+  s.steps = checked_mul(s.pass_steps, g.multiplier, "multiplier");
+  const int64_t pair_depth = planar ? s.steps : checked_mul(round_up(s.pass_steps, block, "channels"), g.multiplier, "multiplier");
+  const int64_t pair_size = pairs ? checked_mul(pair_depth, element, "workspace") : 0;
+  const int64_t fits = std::max<int64_t>(static_cast<int64_t>(m.l2_size) / 2 / checked_add(row_size, pair_size, "workspace"), 1);
   const int64_t least = 4 * micro;  // fits: constants
   const int64_t threads = s.threads;
   const bool scarce = threads > 1 && g.pixels < 2 * least * threads;                    // fits: threads has 32 bits
@@ -112,6 +116,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
   s.pitch = checked_mul((lines | 1), planar ? block : 1, "workspace");
 
   if (!s.direct) s.scratch_size = aligned(checked_mul(s.pitch, row_size, "workspace"));
+  s.pairs_size = aligned(checked_mul(s.pitch, pair_size, "workspace"));
   if (s.gather == gather_lanes::pixels) {
     const int64_t rows = pixels < g.output[2] ? 1 : std::min(g.output[1], ceil_div(pixels - 1, g.output[2]) + 1);  // see gather()
     const plane_layout planes = make_planes(g, rows, std::min(g.output[2], pixels));
@@ -137,10 +142,11 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m)
 
   std::size_t worker = s.planes_size;
   for (std::size_t part : {s.wide_size, s.offsets_size, s.tile_size}) worker = checked_add(worker, part, "workspace");
+  const std::size_t rows = checked_add(s.scratch_size, s.pairs_size, "workspace");
   if (s.threads_split == split::filters)
-    s.shared_size = s.scratch_size;
+    s.shared_size = rows;
   else
-    worker = checked_add(worker, s.scratch_size, "workspace");
+    worker = checked_add(worker, rows, "workspace");
   s.worker_size = worker;
   checked_add(checked_mul(s.worker_size, static_cast<std::size_t>(s.threads), "workspace"), s.shared_size, "workspace");
   return s;

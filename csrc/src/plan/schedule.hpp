@@ -4,6 +4,7 @@
 // scratch. Layouts of scratch:
 //   blocked  [K / block][pixel][block]   of a gather over channels
 //   planar   [K][pixel]                  of a gather over pixels
+// Where products are those of bfloat16, the same once more, of their operands;
 // and for a bare depthwise convolution with lanes over channels the output's own, [pixel][channel].
 #pragma once
 
@@ -12,6 +13,7 @@
 namespace sepconv {
 
 struct kernel_set;
+struct pair_set;
 
 enum class gather_lanes { channels, pixels };   // of the depthwise filter
 enum class multiply_lanes { none, filters, pixels };
@@ -32,18 +34,22 @@ struct schedule {
   int32_t threads;
   int64_t tile_pixels, tiles;
   int64_t rows, columns;  // of the largest micro-tile, in elements
+  // Elements of k that the micro-kernel takes, of a pass of the multiplier and of all: values, or packed pairs of c and c + 1. Pairs are
+  // whole: a zero fills up the last.
+  int64_t pass_steps, steps;
   int64_t channel_group;  // channels that the depthwise filter takes at a time
   bool fetches_ahead;     // weights are beyond L2: a panel is on its way while the one before is multiplied
   // Workspace, in bytes: one shared part, then one part a worker.
   std::size_t shared_size, worker_size;
-  // Parts of a worker's: patch matrix (unless shared), phase planes of one channel (or the widened input of a group), its result at their pitch, a micro-tile, offsets of
-  // taps
-  std::size_t scratch_size, planes_size, wide_size, tile_size, offsets_size;
+  // Parts of a worker's: patch matrix and what is multiplied of it if that is bfloat16 (unless shared), phase planes of one channel (or the widened input of a group), its
+  // result at their pitch, a micro-tile, offsets of taps
+  std::size_t scratch_size, pairs_size, planes_size, wide_size, tile_size, offsets_size;
   int64_t pitch;       // pixels from one block or plane of scratch to the next
   bool short_rows;     // the gather over pixels filters all rows of a tile in one run
 };
 
-schedule make_schedule(const geometry& g, const kernel_set& kernels, const machine& machine);
+// `pairs` where products are those of bfloat16.
+schedule make_schedule(const geometry& g, const kernel_set& kernels, const machine& machine, const pair_set* pairs = nullptr);
 
 std::size_t workspace_size(const schedule& s);
 

@@ -32,6 +32,8 @@ unsigned detect() {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl"))
     features |= cpu_avx512;
+  if ((features & cpu_avx512) && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 5)) features |= cpu_bf16;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & 1u << 22)) features |= cpu_amx;  // for bfloat16
   return features;
 #else
   return 0;

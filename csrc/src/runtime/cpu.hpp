@@ -12,7 +12,7 @@ struct cache_sizes {
 cache_sizes get_cache_sizes();
 
 // Instruction-set features that the kernels ask for. Baseline features are never asked for.
-enum cpu_feature : unsigned { cpu_avx2 = 1, cpu_fma = 2, cpu_f16c = 4, cpu_avx512 = 8 };
+enum cpu_feature : unsigned { cpu_avx2 = 1, cpu_fma = 2, cpu_f16c = 4, cpu_avx512 = 8, cpu_bf16 = 16, cpu_amx = 32 };
 
 unsigned get_cpu_features();
 

@@ -25,14 +25,18 @@ SEPCONV_INLINE void store_as(float* p, vec<float> x) { store(p, x); }
 SEPCONV_INLINE void store_as(double* p, vec<double> x) { store(p, x); }
 SEPCONV_INLINE void store_as(half* p, vec<float> x) { narrow_half(p, x); }
 
-// Integer rounding to nearest even; a NaN is cut, and stays one.
-SEPCONV_INLINE void store_as(bfloat* p, vec<float> x) {
-  typedef traits<float>::short_type shorts;
+// To nearest even by integers, in the upper halves; a NaN is cut, and stays one.
+SEPCONV_INLINE uvec<float> rounded_to_bfloat(vec<float> x) {
   const uvec<float> u = reinterpret_cast<uvec<float>>(x);
   const uvec<float> number = reinterpret_cast<uvec<float>>(x == x);
   const uvec<float> half_up = (u >> 16 & 1u) + 0x7fffu;
   const uvec<float> quiet = ~number & 0x400000u;
-  const shorts out = __builtin_convertvector(((u + (half_up & number)) | quiet) >> 16, shorts);
+  return (u + (half_up & number)) | quiet;
+}
+
+SEPCONV_INLINE void store_as(bfloat* p, vec<float> x) {
+  typedef traits<float>::short_type shorts;
+  const shorts out = __builtin_convertvector(rounded_to_bfloat(x) >> 16, shorts);
   __builtin_memcpy(p, &out, sizeof(out));
 }
 

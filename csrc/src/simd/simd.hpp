@@ -10,6 +10,7 @@
 #define SEPCONV_IS_scalar 1
 #define SEPCONV_IS_avx2 2
 #define SEPCONV_IS_avx512 3
+#define SEPCONV_IS_avx512_bf16 3  // the same vectors, and an instruction more
 #define SEPCONV_IS_neon 4
 #define SEPCONV_ISA_NUMBER SEPCONV_JOIN(SEPCONV_IS_, SEPCONV_ISA)
 
