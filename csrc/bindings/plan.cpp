@@ -46,7 +46,8 @@ sepconv_spec make_spec(const std::string& op, const std::string& dtype, const qu
                        const pair& kernel, const pair& strides, const pair& dilation, const std::array<pair, 2>& padding,
                        std::int64_t multiplier, std::int64_t filters, const quad& output_strides,
                        const std::pair<std::string, py::tuple>& activation,
-                       const std::pair<std::string, py::tuple>& depthwise_activation, int num_threads, const std::string& isa) {
+                       const std::pair<std::string, py::tuple>& depthwise_activation, int num_threads, const std::string& isa,
+                       const std::string& precision) {
   sepconv_spec spec = sepconv::make_spec();
   if (op == "separable")
     spec.op = SEPCONV_SEPARABLE;
@@ -61,6 +62,10 @@ sepconv_spec make_spec(const std::string& op, const std::string& dtype, const qu
   spec.padding = SEPCONV_EXPLICIT;
   spec.num_threads = num_threads;
   spec.isa = isa.c_str();
+  if (precision == "bfloat16")
+    spec.precision = SEPCONV_PRECISION_BFLOAT16;
+  else if (precision != "default")
+    throw py::value_error("`precision` must be one of default, bfloat16. Received: " + precision);
   for (int i = 0; i < 4; ++i) {
     spec.input_shape[i] = input_shape[i];
     spec.input_strides[i] = input_strides[i];
@@ -162,6 +167,7 @@ class Plan {
     d["isa"] = info_.isa;
     d["gather_lanes"] = info_.gather;
     d["lanes"] = info_.lanes;
+    d["precision"] = info_.precision;
     if (info_.kernel_rows) d["kernel"] = py::make_tuple(info_.kernel_rows, info_.kernel_columns);  // else nothing is multiplied
     d["tile"] = info_.tile_pixels;
     d["tiles"] = info_.tile_count;
@@ -294,15 +300,16 @@ void register_plan(py::module_& m) {
                        const pair& kernel, const pair& strides, const pair& dilation, const std::array<pair, 2>& padding,
                        std::int64_t multiplier, std::int64_t filters, const quad& output_strides,
                        const std::pair<std::string, py::tuple>& activation,
-                       const std::pair<std::string, py::tuple>& depthwise_activation, int num_threads, const std::string& isa) {
+                       const std::pair<std::string, py::tuple>& depthwise_activation, int num_threads, const std::string& isa,
+                       const std::string& precision) {
              return Plan(make_spec(op, dtype, input_shape, input_strides, kernel, strides, dilation, padding, multiplier, filters,
-                                   output_strides, activation, depthwise_activation, num_threads, isa));
+                                   output_strides, activation, depthwise_activation, num_threads, isa, precision));
            }),
            py::arg("op"), py::arg("dtype"), py::arg("input_shape"), py::arg("input_strides"), py::arg("kernel"),
            py::arg("strides"), py::arg("dilation"), py::arg("padding"), py::arg("multiplier"), py::arg("filters"),
            py::arg("output_strides"), py::arg("activation") = py::make_tuple("linear", py::tuple()),
            py::arg("depthwise_activation") = py::make_tuple("linear", py::tuple()), py::arg("num_threads") = 0,
-           py::arg("isa") = "")
+           py::arg("isa") = "", py::arg("precision") = "default")
       .def_property_readonly("output_shape", &Plan::output_shape)
       .def_property_readonly("pack_key", &Plan::pack_key)
       .def_property_readonly("flops", &Plan::flops)

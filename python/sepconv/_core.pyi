@@ -62,6 +62,7 @@ class Plan:
         depthwise_activation: _Form = ("linear", ()),
         num_threads: int = 0,
         isa: str = "",
+        precision: str = "default",
     ) -> None: ...
     @property
     def output_shape(self) -> tuple[int, int, int, int]: ...

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import _core, _geometry, _intake
-from ._arguments import LARGEST, Shape
+from ._arguments import LARGEST, Shape, refuse
 from ._finish import finish, finish_vjp, finished_shape
 from ._vjp import Pull
 
@@ -40,6 +40,15 @@ class Spec:
     filters: int = 0
     activation: Activation = _LINEAR
     depthwise_activation: Activation = _LINEAR
+    precision: str = "default"
+
+    def at(self, precision: str) -> Spec:
+        """The same in another precision. A depthwise convolution has none."""
+        if precision == self.precision or self.op == "depthwise":
+            return self
+        if self.dtype.itemsize == 8:
+            refuse("precision", "'default' where the computation is in float64", precision)
+        return replace(self, precision=precision)
 
     @property
     def rank(self) -> int:
@@ -132,6 +141,7 @@ class Spec:
             activation=self.activation,
             depthwise_activation=self.depthwise_activation,
             num_threads=num_threads,
+            precision=self.precision,
         )
 
 
@@ -180,8 +190,21 @@ class Convolution:
         self._packs: dict[int, tuple[Any, Any]] = {}
         self._lock = threading.Lock()
         self._before: Convolution | None = None
+        self._others: dict[str, Convolution] = {}
         # The short way: recall(inputs, out, num_threads, state) is the result of a call like one of the last, or None.
         self.recall = _core.Recall()
+
+    def at(self, precision: str) -> Convolution:
+        """The same convolution in another precision, with plans and packs of its own."""
+        if precision == self.spec.precision:
+            return self
+        found = self._others.get(precision)
+        if found is None:
+            spec = self.spec.at(precision)
+            if spec is self.spec:
+                return self
+            found = self._others.setdefault(precision, Convolution(spec, self._arrange, self._finish, self._autocast))
+        return found
 
     def output_shape(self, shape: Shape) -> Shape:
         """The shape of what `run` returns; None stays None."""

@@ -51,6 +51,7 @@ def separable_conv(
     depthwise_activation: Any = None,
     out: np.ndarray | None = None,
     num_threads: int | None = None,
+    precision: str | None = None,
 ) -> np.ndarray:
     """A depthwise convolution, then a pointwise one, in one pass over the input.
 
@@ -82,6 +83,8 @@ def separable_conv(
         Where to write: the exact shape and dtype, writeable, contiguous along its channels or its rows, not overlapping `inputs`.
     num_threads : int, optional
         The most threads to use; the result doesn't depend on it.
+    precision : {"default", "bfloat16"}, optional
+        What the pointwise half multiplies, as `sepconv.options` says; None leaves it to the context.
 
     Returns
     -------
@@ -93,7 +96,7 @@ def separable_conv(
     TypeError
         If an array isn't made of real numbers.
     ValueError
-        If an argument isn't one of the above, or shapes don't fit together; the message names it.
+        If an argument isn't one of the above, shapes don't fit together, or float64 meets "bfloat16"; the message names it.
 
     Examples
     --------
@@ -104,7 +107,7 @@ def separable_conv(
     """
     weights = (depthwise_kernel, depthwise_bias, pointwise_kernel, bias)
     options = (strides, padding, data_format, dilation_rate, depthwise_activation)
-    return _convolve(_separable, weights, options, inputs, activation, out, num_threads)
+    return _convolve(_separable, weights, options, inputs, activation, out, num_threads, precision)
 
 
 def depthwise_conv(
@@ -119,6 +122,7 @@ def depthwise_conv(
     activation: Any = None,
     out: np.ndarray | None = None,
     num_threads: int | None = None,
+    precision: str | None = None,
 ) -> np.ndarray:
     """A convolution of every channel with its own filters; output `c * multiplier + m` is the m-th of channel `c`.
 
@@ -130,8 +134,8 @@ def depthwise_conv(
         `(rows, columns, channels, multiplier)`, or `(length, channels, multiplier)`.
     bias : array_like, optional
         `(channels * multiplier,)`.
-    inputs, strides, padding, data_format, dilation_rate, activation, out, num_threads
-        As in `separable_conv`.
+    inputs, strides, padding, data_format, dilation_rate, activation, out, num_threads, precision
+        As in `separable_conv`; `precision`, which is about the pointwise half, changes nothing here.
 
     Returns
     -------
@@ -150,7 +154,7 @@ def depthwise_conv(
     array([1., 2., 3., 3., 3.])
     """
     options = (strides, padding, data_format, dilation_rate)
-    return _convolve(_depthwise, (kernel, bias), options, inputs, activation, out, num_threads)
+    return _convolve(_depthwise, (kernel, bias), options, inputs, activation, out, num_threads, precision)
 
 
 def pointwise_conv(
@@ -163,6 +167,7 @@ def pointwise_conv(
     activation: Any = None,
     out: np.ndarray | None = None,
     num_threads: int | None = None,
+    precision: str | None = None,
 ) -> np.ndarray:
     """A mixture of the channels of every pixel, by one matrix; a convolution whose kernel has one tap. Not in `keras.ops`.
 
@@ -174,7 +179,7 @@ def pointwise_conv(
         `(1, 1, channels, filters)`, or `(1, channels, filters)`.
     bias : array_like, optional
         `(filters,)`.
-    inputs, strides, data_format, activation, out, num_threads
+    inputs, strides, data_format, activation, out, num_threads, precision
         As in `separable_conv`.
 
     Returns
@@ -193,7 +198,7 @@ def pointwise_conv(
     >>> sepconv.ops.pointwise_conv(np.ones((2, 8, 8, 3)), np.ones((1, 1, 3, 16)), activation="relu").shape
     (2, 8, 8, 16)
     """
-    return _convolve(_pointwise, (kernel, bias), (strides, data_format), inputs, activation, out, num_threads)
+    return _convolve(_pointwise, (kernel, bias), (strides, data_format), inputs, activation, out, num_threads, precision)
 
 
 def separable_conv_vjp(
@@ -211,12 +216,13 @@ def separable_conv_vjp(
     depthwise_activation: Any = None,
     input: bool = True,
     num_threads: int | None = None,
+    precision: str | None = None,
 ) -> tuple[np.ndarray, Callable[[Any], Gradients]]:
     """`separable_conv`, and the function that turns a gradient of its result into those of its arguments.
 
     ``pullback(dy)`` returns ``Gradients(input, weights)``, with `weights` those of `depthwise_kernel`, `pointwise_kernel`, `bias` and
     `depthwise_bias`, in this order, without those that are None. It holds the arrays as they are, which must not be written to before
-    its last call; see `sepconv.layers.Layer.vjp`.
+    its last call; see `sepconv.layers.Layer.vjp`. `precision` is that of the result alone: gradients are those of the default.
 
     Parameters
     ----------
@@ -232,7 +238,7 @@ def separable_conv_vjp(
     """
     weights = (depthwise_kernel, depthwise_bias, pointwise_kernel, bias)
     options = (strides, padding, data_format, dilation_rate, depthwise_activation)
-    return _differentiate(_separable, weights, (0, 2, 3, 1), options, inputs, activation, input, num_threads)
+    return _differentiate(_separable, weights, (0, 2, 3, 1), options, inputs, activation, input, num_threads, precision)
 
 
 def depthwise_conv_vjp(
@@ -247,10 +253,11 @@ def depthwise_conv_vjp(
     activation: Any = None,
     input: bool = True,
     num_threads: int | None = None,
+    precision: str | None = None,
 ) -> tuple[np.ndarray, Callable[[Any], Gradients]]:
     """`depthwise_conv`, and its gradients as `separable_conv_vjp` gives them: `weights` are those of `kernel` and `bias`."""
     options = (strides, padding, data_format, dilation_rate)
-    return _differentiate(_depthwise, (kernel, bias), (0, 3), options, inputs, activation, input, num_threads)
+    return _differentiate(_depthwise, (kernel, bias), (0, 3), options, inputs, activation, input, num_threads, precision)
 
 
 def pointwise_conv_vjp(
@@ -263,9 +270,11 @@ def pointwise_conv_vjp(
     activation: Any = None,
     input: bool = True,
     num_threads: int | None = None,
+    precision: str | None = None,
 ) -> tuple[np.ndarray, Callable[[Any], Gradients]]:
     """`pointwise_conv`, and its gradients as `separable_conv_vjp` gives them: `weights` are those of `kernel` and `bias`."""
-    return _differentiate(_pointwise, (kernel, bias), (2, 3), (strides, data_format), inputs, activation, input, num_threads)
+    options = (strides, data_format)
+    return _differentiate(_pointwise, (kernel, bias), (2, 3), options, inputs, activation, input, num_threads, precision)
 
 
 class _Problem(NamedTuple):
@@ -348,14 +357,15 @@ def _convolve(
     activation: Any,
     out: Any,
     num_threads: Any,
+    precision: Any,
 ) -> np.ndarray:
-    threads = _runtime.threads(num_threads)
-    key = _key(check, weights, options, inputs, activation)
+    threads, precision = _runtime.threads(num_threads), _runtime.products(precision)
+    key = _key(check, weights, options, inputs, activation, precision)
     kept = _kept.get(key) if key else None
     if kept is not None:
         output: np.ndarray | None = kept.convolution.recall(inputs, out, threads, kept.state)
         return _run(kept, inputs, out, threads) if output is None else output
-    kept = _make(check(weights, *options), _intake.as_array(inputs), activation, key is not None)
+    kept = _make(check(weights, *options), _intake.as_array(inputs), activation, precision, key is not None)
     if key is None:
         return _run(kept, inputs, out, threads)
     order = (None, None, 0, 1) if check is _pointwise else (0, None, None, 1) if check is _depthwise else (0, 1, 2, 3)
@@ -369,12 +379,12 @@ def _convolve(
     return _run(kept, inputs, out, threads)
 
 
-def _key(check: Any, weights: tuple[Any, ...], options: tuple[Any, ...], inputs: Any, activation: Any) -> Hashable:
+def _key(check: Any, weights: Any, options: Any, inputs: Any, activation: Any, precision: str) -> Hashable:
     """What tells a call apart whose weights can't change but by assignment; None for others."""
     if type(inputs) is not np.ndarray or not all(w is None or isinstance(w, Variable) for w in weights):
         return None
     values = (w and id(w._array) for w in weights)
-    return (check, inputs.dtype, _tag(activation), *map(_tag, options), *values)
+    return (check, inputs.dtype, precision, _tag(activation), *map(_tag, options), *values)
 
 
 def _tag(argument: Any) -> Hashable:
@@ -391,10 +401,11 @@ def _differentiate(
     activation: Any,
     input: Any,
     num_threads: Any,
+    precision: Any,
 ) -> tuple[np.ndarray, Callable[[Any], Gradients]]:
     threads, flows = _runtime.threads(num_threads), _arguments.boolean(input, "input")
     problem = check(weights, *options)
-    kept = _make(problem, _intake.as_array(inputs), activation, False)
+    kept = _make(problem, _intake.as_array(inputs), activation, _runtime.products(precision), False)
     array = _taken(kept, inputs)
     output, pull = kept.convolution.linearize(inputs, array, threads, kept.state)
     wanted = [Wanted(i, w.astype(_dtypes.floating(w.dtype), copy=False)) for i in order if (w := problem.weights[i]) is not None]
@@ -402,13 +413,13 @@ def _differentiate(
     return output, lambda dy: pullback(dy)
 
 
-def _make(problem: _Problem, array: np.ndarray, activation: Any, lasting: bool) -> _Kept:
+def _make(problem: _Problem, array: np.ndarray, activation: Any, precision: str, lasting: bool) -> _Kept:
     with _arguments.within("activation"):
         function = activations.get(activation)
         core = activations.core_form(function)
     *kernel, channels = problem.taps
     options = {**problem.options, "activation": core} if core else problem.options
-    spec = Spec(op=problem.op, dtype=_dtypes.floating(array.dtype), kernel=tuple(kernel), **options)
+    spec = Spec(op=problem.op, dtype=_dtypes.floating(array.dtype), kernel=tuple(kernel), **options).at(precision)
     convolution = _plans(spec) if core and not lasting else Convolution(spec, finish=None if core else function)
     return _Kept(convolution, _State(spec.weights(*problem.weights)), channels, None)
 

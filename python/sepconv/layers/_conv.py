@@ -249,9 +249,9 @@ class BaseConv(Layer):
         TypeError
             If `inputs` isn't numeric, or is boolean, complex or masked.
         ValueError
-            If its shape doesn't fit, or `out` can't be written to directly.
+            If its shape doesn't fit, or `out` can't be written to directly; or in float64 with ``sepconv.options(precision="bfloat16")``.
         """
-        convolution = self._convolution
+        convolution = self._convolution.at(_runtime.products())
         threads = _runtime.threads(num_threads)
         output: np.ndarray | None = convolution.recall(inputs, out, threads, self._store.state)
         if output is None:
@@ -263,7 +263,7 @@ class BaseConv(Layer):
         return output
 
     def _linearize(self, inputs: Any, num_threads: int | None) -> tuple[np.ndarray, Pull, tuple[np.ndarray, ...]]:
-        convolution, threads = self._convolution, _runtime.threads(num_threads)
+        convolution, threads = self._convolution.at(_runtime.products()), _runtime.threads(num_threads)
         array = convolution.intake(inputs)
         self._accept(array.shape)
         state = self._store.state
@@ -277,7 +277,8 @@ class BaseConv(Layer):
         return output, of_variables, state.arrays
 
     def explain(self, input_shape: Sequence[int], num_threads: int | None = None) -> Explanation:
-        """How a call with a contiguous input of `input_shape` runs: kernel, tile, lane role, threads, FLOPs, bytes, workspace.
+        """How a call with a contiguous input of `input_shape` runs: kernel, tile, lane role, precision, threads, FLOPs, bytes,
+        workspace.
 
         `kernel` is the multiply's micro-tile, (rows, columns); a depthwise layer multiplies nothing and has none.
 
@@ -300,7 +301,7 @@ class BaseConv(Layer):
         if None in sizes:
             _arguments.refuse("input_shape", "a tuple of integers, all known", input_shape)
         self._check_shape(sizes)
-        return Explanation(self._convolution.describe(sizes, _runtime.threads(num_threads)))
+        return Explanation(self._convolution.at(_runtime.products()).describe(sizes, _runtime.threads(num_threads)))
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
