@@ -12,7 +12,12 @@ set(SEPCONV_BASE_avx512_bf16 avx512)
 set(SEPCONV_FILES_avx512_bf16 set_pairs table)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
-  set(SEPCONV_ISAS scalar avx2 avx512 avx512_bf16)
+  set(SEPCONV_ISAS scalar avx2 avx512)
+  include(CheckCXXCompilerFlag)
+  check_cxx_compiler_flag(-mavx512bf16 SEPCONV_COMPILER_KNOWS_BF16)  # GCC 10, Clang 9
+  if(SEPCONV_COMPILER_KNOWS_BF16)
+    list(APPEND SEPCONV_ISAS avx512_bf16)
+  endif()
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   set(SEPCONV_ISAS scalar neon)
 else()
