@@ -2,16 +2,20 @@
 
 import importlib.util
 
+from keras_own import BACKEND, BACKENDS
+
+_KERAS = ("keras", BACKENDS.get(BACKEND, BACKEND))
 _NEEDS = {
     "test_keras_live.py": ("keras", "jax"),
     "test_demo_train_torch.py": ("torch",),
     **dict.fromkeys([f"test_torch_{name}.py" for name in ("ops", "layers", "modes", "accelerate")], ("torch",)),
+    **dict.fromkeys(("test_keras_layers.py", "test_keras_swap.py"), _KERAS),
+    "test_keras_training.py": (*_KERAS, *(["a backend that trains"] if BACKEND == "numpy" else [])),
 }
-_LIVE = "test_keras_live.py"
 
 collect_ignore = [name for name, needs in _NEEDS.items() if not all(map(importlib.util.find_spec, needs))]
 
 
 def pytest_collection_modifyitems(items):
     # JAX starts threads, which tests that fork or that count threads must not find.
-    items.sort(key=lambda item: item.path.name == _LIVE)
+    items.sort(key=lambda item: item.path.name.startswith("test_keras_"))

@@ -3,34 +3,31 @@
 import doctest
 import importlib
 import importlib.util
-import pathlib
 import pkgutil
 import re
 import runpy
 
 import pytest
+from pages import PAGES, ROOT, blocks
 
 import sepconv
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-# What parts of the package need and nothing else does; without it their examples aren't collected.
-ABSENT = [name for name in ("torch",) if not importlib.util.find_spec(name)]
-MODULES = [
-    "sepconv",
-    *(
-        m.name
-        for m in pkgutil.walk_packages(sepconv.__path__, "sepconv.")
-        if not m.name.endswith("._core") and m.name.split(".")[1] not in ABSENT
-    ),
-]
-PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/guide.md")}
+# What parts of the package need and nothing else does; without it their examples aren't collected. Those of Keras, which makes threads and
+# chooses its backend when it is imported, run in test_keras_swap.py.
+ABSENT = [name for name in ("torch",) if not importlib.util.find_spec(name)] + ["keras"]
+
+
+def modules(package):
+    """The names of all modules of a package but those and the native one."""
+    yield package.__name__
+    for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        if found.name.split(".")[1] not in (*ABSENT, "_core"):
+            yield from modules(importlib.import_module(found.name)) if found.ispkg else (found.name,)
+
+
+MODULES = list(modules(sepconv))
 README = PAGES["README.md"]
-BLOCKS = [
-    (name, code)
-    for name, text in PAGES.items()
-    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    if not any(f"import {package}\n" in code for package in ABSENT)
-]
+BLOCKS = blocks(without=[f"import sepconv.{package}\n" for package in ABSENT])
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 

@@ -98,7 +98,7 @@ FLOORS = [
     "layers ops",
     "models saving _summary",
     "__init__",
-    "demo demo_train _picture _train_picture _train_torch selftest __main__ torch",
+    "demo demo_train _picture _train_picture _train_torch selftest __main__ torch keras",
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 # Imports inside functions may go upward; these do, and each has its reason where it stands.
@@ -188,6 +188,7 @@ CPP_ELSEWHERE = {
     "widen": "pack",
 }
 PYTHON_ELSEWHERE = {
+    **{f"keras_{name}": "keras_layers" for name in ("without_jax", "host", "on_numpy", "on_torch", "on_jax", "on_tensorflow")},
     "activation": "activation_layer",
     "conv": "separable_conv",
     "names": "base",
@@ -218,7 +219,7 @@ def cpp_names(room):
 
 
 # Packages whose modules have the names of others: their tests bear the package's name too.
-FRAMEWORKS = {"torch"}
+FRAMEWORKS = {"torch", "keras"}
 
 
 def python_names():
@@ -262,7 +263,7 @@ def test_nothing_is_said_to_be_elsewhere_that_has_a_place_of_its_own():
 
 
 def test_every_example_and_document_is_run():
-    text = (PYTHON_TESTS / "test_docs.py").read_text(encoding="utf-8")
+    text = "".join((PYTHON_TESTS / name).read_text(encoding="utf-8") for name in ("test_docs.py", "pages.py"))
     assert all(word in text for word in ("README.md", "guide.md", "examples"))
 
 
