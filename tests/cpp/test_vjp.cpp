@@ -138,6 +138,26 @@ TEST(vjp, images_of_many_slabs_for_any_number_of_threads) {
   EXPECT_GT(parts, 2);
 }
 
+// One masked output gradient, and 4 MB a thread: the weights, however many, aren't copied whole.
+TEST(vjp, workspaces_are_small) {
+  const struct {
+    quad input;
+    int64_t kernel, filters;
+  } shapes[] = {{{1, 112, 112, 32}, 3, 64},  {{32, 14, 14, 512}, 3, 512},  {{1, 7, 7, 1024}, 3, 1024},  {{1, 10, 10, 1536}, 3, 2048},
+                {{1, 3, 3, 2048}, 3, 4096}, {{1, 512, 512, 64}, 3, 64}, {{1, 224, 224, 3}, 7, 32}, {{8, 65, 65, 256}, 5, 256}};
+  for (const auto& s : shapes)
+    for (const int32_t threads : {1, 2, 8}) {
+      sepconv_spec spec = spec_of(SEPCONV_SEPARABLE, s.input, s.filters);
+      spec.kernel[0] = spec.kernel[1] = s.kernel;
+      spec.padding = SEPCONV_SAME;
+      spec.num_threads = threads;
+      spec.activation.kind = SEPCONV_RELU;
+      const sepconv_vjp plan = sepconv::make_vjp(spec, every_gradient(spec.op), nullptr);
+      const std::size_t masked = static_cast<std::size_t>(plan.geometry.pixels * s.filters) * 4;
+      EXPECT_LE(plan.workspace_size, masked + static_cast<std::size_t>(plan.threads) * (4 << 20)) << describe(spec);
+    }
+}
+
 // Numbers whose sums round: the same bits for instruction sets, threads, layouts and what else is wanted; and near to the reference.
 TEST(vjp, rounded_sums_agree) {
   const int64_t cases = sample(600);

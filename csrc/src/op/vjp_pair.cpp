@@ -17,6 +17,7 @@ class pair_run {
   pair_run(const vjp_task& t, int64_t part, const channel_pair& c, int32_t worker)
       : t_(t), v_(*t.v), g_(t.geo()), part_(part), c_(c), worker_(worker) {
     std::fill_n(mine(v_.sums_of_part), v_.multiplier * (g_.taps + 1) * v_.width, T(0));
+    if (!bare() && v_.needs_row_gradients()) pack_panels(t, c, mine(v_.panels));
   }
 
   void slabs(int64_t first, int64_t last) {
@@ -191,7 +192,7 @@ class pair_run {
     a.output_row = v_.width;
     for (int64_t c = 0; c < c_.padded; c += widest) {
       const int64_t vectors = std::min(widest, c_.padded - c) / lanes;
-      a.lanes = t_.shared<T>(v_.panels) + (m * v_.pairs * v_.width + c_.first + c) * g_.filters();
+      a.lanes = mine(v_.panels) + (m * v_.width + c) * g_.filters();
       for (int64_t group = 0; group < groups; ++group) {
         const int64_t at = group * count / groups, rows = (group + 1) * count / groups - at;
         a.broadcast = masked(first) + at * v_.block;

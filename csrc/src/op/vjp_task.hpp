@@ -48,9 +48,13 @@ struct pixel_source {
 template <class T>
 void load_pixels(const sepconv_vjp& v, const pixel_source& from, int64_t pixels, int64_t channels, T* to, ptrdiff_t step, T* lines);
 
-// The weights of a pair of channels, in the order of all steps.
+// The depthwise weights of a pair of channels, in the orders of all steps.
 template <class T>
 void pack_pair(const vjp_task& t, int64_t pair);
+
+// The pointwise kernel of a pair transposed, in panels as wide as the micro-kernel: [multiplier][channel panel][filter][channel].
+template <class T>
+void pack_panels(const vjp_task& t, const channel_pair& c, T* to);
 
 // Pixels (over the batch, at most a chunk) of the output gradient times the derivative of the activation, in blocks of filters `pitch` pixels
 // apart; and their sums.

@@ -21,30 +21,6 @@ void pack_blocks(const sepconv_vjp& v, const channel_pair& c, int64_t taps, T* t
     }
 }
 
-// The pointwise kernel transposed, in panels as wide as the micro-kernel: [multiplier][channel panel][filter][channel].
-template <class T>
-void pack_panels(const vjp_task& t, const channel_pair& c) {
-  const sepconv_vjp& v = *t.v;
-  const geometry& g = t.geo();
-  const T* kernel = static_cast<const T*>(t.weights->pointwise_kernel);
-  const int64_t step = t.weights->pointwise_strides[0], row = v.multiplier * step, column = t.weights->pointwise_strides[1];  // fits: an index
-  const int64_t widest = v.sums->filters_vectors * v.sums->lanes;
-  for (int64_t m = 0; m < v.multiplier; ++m)
-    for (int64_t first = 0; first < c.padded; first += widest) {
-      const int64_t columns = std::min(widest, c.padded - first), rows = std::min(columns, c.count - first);
-      T* y = t.shared<T>(v.panels) + (m * v.pairs * v.width + c.first + first) * g.filters();
-      if (rows < columns) std::fill(y, y + columns * g.filters(), T(0));
-      const T* x = kernel + (c.first + first) * row + m * step;
-      if (column == 1)
-        v.sums->move_tile(x, row, rows, g.filters(), y, 1, columns);
-      else if (row == 1)  // transposed already, as in PyTorch
-        v.sums->move_tile(x, column, g.filters(), rows, y, columns, 1);
-      else
-        for (int64_t f = 0; f < g.filters(); ++f)
-          for (int64_t r = 0; r < rows; ++r) y[f * columns + r] = x[f * column + r * row];
-    }
-}
-
 }  // namespace
 
 interval interval_of(const sepconv_activation& a) {
@@ -84,11 +60,36 @@ void pack_pair(const vjp_task& t, int64_t pair) {
         to += taps * v.pairs * v.width * v.multiplier;
       }
   }
-  if (g.multiplies() && v.needs_row_gradients()) pack_panels<T>(t, c);
 }
 
 template void pack_pair<float>(const vjp_task&, int64_t);
 template void pack_pair<double>(const vjp_task&, int64_t);
+
+template <class T>
+void pack_panels(const vjp_task& t, const channel_pair& c, T* to) {
+  const sepconv_vjp& v = *t.v;
+  const geometry& g = t.geo();
+  const T* kernel = static_cast<const T*>(t.weights->pointwise_kernel);
+  const int64_t step = t.weights->pointwise_strides[0], row = v.multiplier * step, column = t.weights->pointwise_strides[1];  // fits: an index
+  const int64_t widest = v.sums->filters_vectors * v.sums->lanes;
+  for (int64_t m = 0; m < v.multiplier; ++m)
+    for (int64_t first = 0; first < c.padded; first += widest) {
+      const int64_t columns = std::min(widest, c.padded - first), rows = std::min(columns, c.count - first);
+      T* y = to + (m * v.width + first) * g.filters();
+      if (rows < columns) std::fill(y, y + columns * g.filters(), T(0));
+      const T* x = kernel + (c.first + first) * row + m * step;
+      if (column == 1)
+        v.sums->move_tile(x, row, rows, g.filters(), y, 1, columns);
+      else if (row == 1)  // transposed already, as in PyTorch
+        v.sums->move_tile(x, column, g.filters(), rows, y, columns, 1);
+      else
+        for (int64_t f = 0; f < g.filters(); ++f)
+          for (int64_t r = 0; r < rows; ++r) y[f * columns + r] = x[f * column + r * row];
+    }
+}
+
+template void pack_panels<float>(const vjp_task&, const channel_pair&, float*);
+template void pack_panels<double>(const vjp_task&, const channel_pair&, double*);
 
 template <class T>
 void mask(const vjp_task& t, int64_t first, int64_t last, T* to, T* sums, int32_t worker) {

@@ -96,7 +96,6 @@ void lay_out(sepconv_vjp& v) {
   v.blocked = shared.take(taps);
   v.blocked_bias = shared.take(depth);
   v.reversed = shared.take(taps);
-  v.panels = shared.take(g.multiplies() && v.needs_row_gradients() ? checked_mul(depth, g.filters(), "filters") : 0);
   v.zeros = shared.take(std::max<int64_t>(v.width, 64));
   const int64_t masked = bare ? 0 : checked_mul(checked_mul(v.filter_blocks, v.pitch, "filters"), v.block, "filters");
   const int64_t filters = bare ? 0 : checked_mul(v.filter_blocks, v.block, "filters");
@@ -126,6 +125,8 @@ void lay_out(sepconv_vjp& v) {
   v.sums_of_part = worker.take(
       checked_mul(checked_mul(v.width, checked_add(g.taps, int64_t{1}, "kernel"), "kernel"), v.multiplier, "multiplier"));
   v.lines = worker.take(64 * v.width);  // fits: constants
+  const bool multiplies = !bare && v.needs_row_gradients();
+  v.panels = worker.take(multiplies ? checked_mul(checked_mul(v.width, v.multiplier, "multiplier"), g.filters(), "filters") : 0);
   if (v.alone) v.masked = worker.take(masked);
   if (v.alone) v.mask_sums = worker.take(filters);
   v.worker_at = shared.total();

@@ -66,13 +66,13 @@ struct sepconv_vjp {
   std::vector<sepconv::phase> phases[2];
   sepconv::pair phase_dilation;
 
-  // Shared: weights in the order of the gather, the same reversed by phases, transposed pointwise panels; masked output gradient (of a
-  // worker, where a pair is alone), its sums by chunk; sums of parts after the first
-  sepconv::region blocked, blocked_bias, reversed, panels, zeros, masked, mask_sums, partial;
+  // Shared: weights in the order of the gather, the same reversed by phases; masked output gradient (of a worker, where a pair is alone),
+  // its sums by chunk; sums of parts after the first
+  sepconv::region blocked, blocked_bias, reversed, zeros, masked, mask_sums, partial;
   std::size_t part_size, part_depthwise_bias, part_pointwise, part_bias;  // of a part: bytes, and where its arrays begin
-  // Of a worker: packed input, depthwise rows before and after their activation, gradients of rows, a tile and what is added to it, sums of
-  // a chunk and of a part (taps, then biases), pixels on their way through a transpose
-  sepconv::region rows_in, before, rows, gradients, tile, second, sums_of_chunk, sums_of_part, lines;
+  // Of a worker: transposed pointwise panels of a pair, packed input, depthwise rows before and after their activation, gradients of rows,
+  // a tile and what is added to it, sums of a chunk and of a part (taps, then biases), pixels on their way through a transpose
+  sepconv::region panels, rows_in, before, rows, gradients, tile, second, sums_of_chunk, sums_of_part, lines;
   std::size_t worker_at, worker_size, workspace_size;
 
   bool wants(int32_t what) const { return (wanted & what) != 0; }
