@@ -151,3 +151,13 @@ def test_the_result_is_that_of_ops():
     )
     y = _ops.convolve(x, *given, **options(padding="same", data_format="channels_last", activation=("gelu", ())))
     assert np.array_equal(y.detach().numpy(), wanted)
+
+
+def test_products_in_bfloat16_are_an_option_of_the_context():
+    x, (depthwise, _, pointwise, _) = draw(1, 6, 6, 3, dtype=torch.float32), weights(dtype=torch.float32)
+    options = {"strides": (1, 1), "padding": "valid", "dilation": (1, 1), "data_format": "channels_last"}
+    with sepconv.options(precision="bfloat16"):
+        y = _ops.convolve(x, depthwise, None, pointwise, None, **options)
+    arrays = [t.detach().numpy() for t in (x, depthwise, pointwise)]
+    assert np.array_equal(y.detach().numpy(), sepconv.ops.separable_conv(*arrays, precision="bfloat16"))
+    assert not np.array_equal(y.detach().numpy(), sepconv.ops.separable_conv(*arrays))

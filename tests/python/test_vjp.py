@@ -401,8 +401,13 @@ def test_constraints_are_applied_on_demand():
 
 def test_training_lowers_the_loss():
     rng = np.random.default_rng(0)
-    teacher = SeparableConv2D(3, 3, padding="same", activation="tanh", depthwise_initializer="ones")
-    student = sepconv.Sequential([SeparableConv2D(8, 3, padding="same", activation="silu"), SeparableConv2D(3, 3, padding="same")])
+
+    def layer(filters, activation):
+        seeds = map(sepconv.initializers.GlorotUniform, (filters, filters + 1))
+        kernels = dict(zip(("depthwise_initializer", "pointwise_initializer"), seeds, strict=True))
+        return SeparableConv2D(filters, 3, padding="same", activation=activation, **kernels)
+
+    teacher, student = layer(3, "tanh"), sepconv.Sequential([layer(8, "silu"), layer(3, None)])
     first = last = 0.0
     for _ in range(60):
         x = rng.normal(size=(4, 12, 12, 2)).astype("f")

@@ -34,7 +34,7 @@ class Problem(NamedTuple):
 
     def forward(self, x: Any, *weights: Any) -> np.ndarray:
         """The output. Weights are packed anew, since any of them may have changed."""
-        convolution = _convolution(self.spec)
+        convolution = _convolution(self.spec).at(_runtime.products())
         array = convolution.intake(np.asarray(x))
         return convolution.run(array, array, None, _runtime.threads(), self._state(weights))
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import _core, _dtypes
+from .. import _core, _dtypes, _runtime
 from .._plans import Convolution, Spec, Weights
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.float16: "float16", torch.bfloat16: "bfloat16"}
@@ -168,7 +168,7 @@ class Pass(NamedTuple):
 def compute(x: Tensor, weights: Sequence[Tensor | None], form: str, keep: bool) -> tuple[Tensor, Pass]:
     """The output; with `keep`, the pass has all that it should."""
     p, threads = problem(form, x, weights), torch.get_num_threads()
-    array, convolution, state = _array(x).transpose(p.inside), p.convolution, state_of(weights, p)
+    array, convolution, state = _array(x).transpose(p.inside), p.convolution.at(_runtime.products()), state_of(weights, p)
     if keep and p.keeps == 2:
         output, kept = convolution.keeping(convolution.prepare(array, None, threads), array, threads, state)
         assert kept is not None
