@@ -203,7 +203,9 @@ class Convolution:
             spec = self.spec.at(precision)
             if spec is self.spec:
                 return self
-            found = self._others.setdefault(precision, Convolution(spec, self._arrange, self._finish, self._autocast, self._lasting))
+            found = self._others.setdefault(
+                precision, Convolution(spec, self._arrange, self._finish, self._autocast, self._lasting)
+            )
         return found
 
     def output_shape(self, shape: Shape) -> Shape:

@@ -252,7 +252,7 @@ struct log_sigmoid {
 };
 
 template <class F, class T>
-__attribute__((noinline)) void map(const double* params, T* data, size_t count) {
+static __attribute__((noinline)) void map(const double* params, T* data, size_t count) {
   const activation_params<T> g = {broadcast(static_cast<T>(params[0])), broadcast(static_cast<T>(params[1])),
                                   broadcast(static_cast<T>(params[2]))};
   for (; count > 0; data += lanes<T>) {  // the tail is a branch, so that the function's body stands once
@@ -267,7 +267,7 @@ __attribute__((noinline)) void map(const double* params, T* data, size_t count) 
 }
 
 template <class T>
-void activate(int32_t kind, const double* params, void* data, size_t count) {
+static void activate(int32_t kind, const double* params, void* data, size_t count) {
   T* x = static_cast<T*>(data);
   switch (kind) {
     case SEPCONV_RELU: return map<relu>(params, x, count);

@@ -1,8 +1,6 @@
 // Derivatives of the elementwise functions: the gradient of an output becomes that of the argument, in place. `of` is the output where
 // the derivative follows from it, else the argument; derivative_source() in plan/vjp.hpp says which.
 //
-// Functions are static here and in other kernels of gradients: a name and a section of its own for each would be larger than many of them.
-//
 // At a kink the derivative is that of the flat or the lower side. Where it is 0, so is the result, whatever the gradient.
 #pragma once
 

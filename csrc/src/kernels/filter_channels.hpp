@@ -65,7 +65,7 @@ SEPCONV_INLINE int64_t even_piece(int64_t count, int64_t most) {
 
 // Output pixels [column, end) of `rows` rows from `row` on, to y.
 template <class T, template <bool> class Body>
-void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows, int64_t column, int64_t end, T* y) {
+static void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows, int64_t column, int64_t end, T* y) {
   static constexpr auto inner = blocks_of<T, Body<true>>::make();
   static constexpr auto outer = blocks_of<T, Body<false>>::make();
   const int64_t top = row * g.stride_height - g.pad_top;
@@ -100,7 +100,7 @@ void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows, int64
 
 // The pixels first..last in raster order: the rest of a row, whole rows, the beginning of one.
 template <class T, template <bool> class Body>
-void filter_image(const filter_channels_args& g) {
+static void filter_image(const filter_channels_args& g) {
   T* y = static_cast<T*>(g.output);
   for (int64_t pixel = g.first; pixel < g.last;) {
     const int64_t row = pixel / g.output_width, column = pixel - row * g.output_width;
@@ -118,7 +118,7 @@ typedef void (*image_fn)(const filter_channels_args&);
 
 // The body for whole vectors of channels. The baseline has only the general one, for the size of its code.
 template <class T>
-image_fn image_of(const filter_channels_args& g) {
+static image_fn image_of(const filter_channels_args& g) {
 #if SEPCONV_ISA_NUMBER != 1
   const bool dense = g.dilation_width == 1 && g.dilation_height == 1;
   const int64_t width = g.kernel_width, stride = g.stride_width;
@@ -133,7 +133,7 @@ image_fn image_of(const filter_channels_args& g) {
 }
 
 template <class T>
-void filter_channels(const filter_channels_args* args) {
+static void filter_channels(const filter_channels_args* args) {
   const image_fn run = image_of<T>(*args);
   const int64_t tail = run == filter_image<T, any_filter> ? 0 : args->channels % lanes<T>;
   if (tail == 0) return run(*args);  // not a copy of them: vector loads would wait for the stores of the caller, and all before

@@ -33,7 +33,7 @@ SEPCONV_INLINE void filter_run(const filter_line_args& g, int64_t at, int64_t co
 }
 
 template <class T>
-void filter_line(const filter_line_args* args) {
+static void filter_line(const filter_line_args* args) {
   const filter_line_args& g = *args;
   int64_t at = 0;
   for (; at + 8 * lanes<T> <= g.count; at += 8 * lanes<T>) filter_run<T, 8>(g, at, 0);

@@ -8,7 +8,7 @@ namespace sepconv {
 namespace SEPCONV_ISA {
 
 template <class T, int Taps, int Rows>
-void filter_rows_of_plane(const filter_plane_args& g, const T* x, T* y) {
+static void filter_rows_of_plane(const filter_plane_args& g, const T* x, T* y) {
   const T* w = static_cast<const T*>(g.weights);
   const vec<T> bias = broadcast(static_cast<T>(g.bias));
   const vec<T> lo = broadcast(static_cast<T>(g.lo)), hi = broadcast(static_cast<T>(g.hi));
@@ -38,7 +38,7 @@ void filter_rows_of_plane(const filter_plane_args& g, const T* x, T* y) {
 }
 
 template <class T, int Taps>
-void filter_plane(const filter_plane_args* args) {
+static void filter_plane(const filter_plane_args* args) {
   const filter_plane_args& g = *args;
   const T* x = static_cast<const T*>(g.input);
   T* y = static_cast<T*>(g.output);

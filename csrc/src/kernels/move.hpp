@@ -60,7 +60,7 @@ SEPCONV_INLINE void copy_line(const S* x, ptrdiff_t step, int64_t count, T* y) {
 
 // target[r * target_row + i] = source[r * source_row + i * step]
 template <class S, class T>
-void copy_lines(const void* source, ptrdiff_t source_row, ptrdiff_t step, int64_t rows, int64_t count, void* target,
+static void copy_lines(const void* source, ptrdiff_t source_row, ptrdiff_t step, int64_t rows, int64_t count, void* target,
                 ptrdiff_t target_row) {
   const S* x = static_cast<const S*>(source);
   T* y = static_cast<T*>(target);
@@ -106,7 +106,7 @@ SEPCONV_INLINE void transpose_step(vec<T> (&row)[lanes<T>]) {
 
 // Up to a vector of rows by up to a vector of columns; rows end up next to one another.
 template <class T, class S>
-void store_transposed(const T* x, ptrdiff_t source_row, int64_t rows, int64_t columns, S* y, ptrdiff_t target_column) {
+static void store_transposed(const T* x, ptrdiff_t source_row, int64_t rows, int64_t columns, S* y, ptrdiff_t target_column) {
   vec<T> row[lanes<T>];
   unroll<lanes<T>>::run([&](auto r) {
     constexpr int i = decltype(r)::value;
@@ -150,7 +150,7 @@ SEPCONV_INLINE void store_woven(const T* x, ptrdiff_t source_row, S* y) {
 
 // target[r * target_row + c * target_column] = source[r * source_row + c]
 template <class T, class S>
-void store_tile(const void* source, ptrdiff_t source_row, int64_t rows, int64_t columns, void* target, ptrdiff_t target_row,
+static void store_tile(const void* source, ptrdiff_t source_row, int64_t rows, int64_t columns, void* target, ptrdiff_t target_row,
                 ptrdiff_t target_column) {
   const T* x = static_cast<const T*>(source);
   S* y = static_cast<S*>(target);
@@ -187,7 +187,7 @@ void store_tile(const void* source, ptrdiff_t source_row, int64_t rows, int64_t 
 
 // Enough independent chains to fill the pipelines; the result keeps the compiler from dropping them.
 template <class T>
-double fma_loop(int64_t rounds) {
+static double fma_loop(int64_t rounds) {
   constexpr int chains = 10;
   vec<T> sum[chains];  // that start apart: equal ones would be merged into one
   unroll<chains>::run([&](auto c) { sum[decltype(c)::value] = broadcast(static_cast<T>(decltype(c)::value)); });

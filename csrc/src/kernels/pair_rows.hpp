@@ -28,7 +28,7 @@ SEPCONV_INLINE vec<float> first(vec<float> x, int64_t n) {
 }
 
 template <bool Packed>
-void pair_blocks(const void* source, int64_t count, int64_t channels, void* target) {
+static void pair_blocks(const void* source, int64_t count, int64_t channels, void* target) {
   constexpr int block = block_channels<float>;
   const float* x = static_cast<const float*>(source);
   for (int64_t i = 0; i < count; ++i, x += block)
@@ -44,7 +44,7 @@ void pair_blocks(const void* source, int64_t count, int64_t channels, void* targ
 }
 
 template <bool Packed>
-void pair_planes(const void* even, const void* odd, int64_t count, void* target, ptrdiff_t step) {
+static void pair_planes(const void* even, const void* odd, int64_t count, void* target, ptrdiff_t step) {
   const float *x = static_cast<const float*>(even), *y = static_cast<const float*>(odd);
   float* to = static_cast<float*>(target);
   for (int64_t i = 0; i < count; i += lanes<float>) {
