@@ -228,6 +228,7 @@ def _fold(module: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tenso
     return module.weight * factor.reshape(-1, 1, 1, 1), term
 
 
+@_kernels.untraced
 def _fits(input: Any, module: nn.Conv2d) -> bool:
     """Whether our kernels can; if not, PyTorch's module computes, or refuses."""
     return (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from functools import cache, lru_cache, wraps
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from .. import _core, _dtypes, _runtime
 from .._plans import Convolution, Spec, Weights
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.float16: "float16", torch.bfloat16: "bfloat16"}
 
@@ -31,6 +33,23 @@ def _read(form: str) -> tuple[Any, ...]:
 
 def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def untraced(function: _F) -> _F:
+    """`function`, whose sizes are plain integers under torch.jit.trace too, which otherwise records them."""
+
+    @wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        if not torch.jit.is_tracing():
+            return function(*arguments, **named)
+        state = torch._C._get_tracing_state()
+        torch._C._set_tracing_state(None)
+        try:
+            return function(*arguments, **named)
+        finally:
+            torch._C._set_tracing_state(state)
+
+    return cast(_F, call)
 
 
 class Problem(NamedTuple):

@@ -208,6 +208,7 @@ def _cached_form(stride: Any, padding: Any, dilation: Any, kernel: Any, activati
     return _ops.form(stride, pads, dilation, "channels_first", activation, middle, "pytorch")
 
 
+@_kernels.untraced
 def check_input(input: Tensor, module: nn.Conv2d) -> None:
     """Refuse an input that `module` can't take."""
     dtype = module.weight.dtype

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from .._arguments import refuse
 from .._plans import Activation
-from ._kernels import DTYPES, Pass, compute, differentiate, make_problem, problem, state_of, write_form
+from ._kernels import DTYPES, Pass, compute, differentiate, make_problem, problem, state_of, untraced, write_form
 
 _LINEAR: Activation = ("linear", ())
 
@@ -42,7 +43,7 @@ def convolve(
 ) -> Tensor:
     """A depthwise convolution, then a 1x1, in one pass; without `pointwise` or `depthwise`, the other half alone.
 
-    It is differentiable, once, in `x` and the weights. A gradient that nothing needs isn't computed.
+    It is differentiable, once and backwards, in `x` and the weights. A gradient that nothing needs isn't computed.
 
     Parameters
     ----------
@@ -70,6 +71,8 @@ def convolve(
         If a tensor isn't a dense one on the CPU, or has another dtype.
     ValueError
         If `x` is too small for the kernel.
+    RuntimeError
+        If a tensor has a tangent (forward-mode differentiation).
     """
     return call(
         x,
@@ -111,7 +114,10 @@ def call(
             keep = keep or tensor.requires_grad
             if not (type(tensor) in _PLAIN and tensor.is_cpu and tensor.layout is torch.strided and tensor.dtype in DTYPES):
                 plain = False
-    keep = keep and torch.is_grad_enabled()
+    # What is traced runs later with gradients or without, so that the mode of now says nothing; a trace is checked in another.
+    keep = keep and (torch.is_grad_enabled() or torch.jit.is_tracing())
+    if not torch.compiler.is_compiling() and forward_ad._current_level >= 0 and any(map(_has_tangent, tensors)):
+        _refuse_tangents()  # else they were lost in silence
     if not plain:
         for tensor, name in zip(tensors, _NAMES, strict=True):
             if tensor is not None:
@@ -133,9 +139,26 @@ _PLAIN = (Tensor, torch.nn.Parameter)
 
 
 def _is_traced() -> bool:
-    """Whether something looks at operators that it must not miss: a compiler, a mode, a transform of torch.func."""
+    """Whether something looks at operators that it must not miss: a compiler, a tracer, a mode, a transform of torch.func."""
     return bool(
-        torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._are_functorch_transforms_active()
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._are_functorch_transforms_active()
+    )
+
+
+def _has_tangent(tensor: Tensor | None) -> bool:
+    """Whether forward-mode differentiation has reached `tensor`; what torch.func wraps hides it."""
+    if tensor is None:
+        return False
+    return torch._C._functorch.is_functorch_wrapped_tensor(tensor) or forward_ad.unpack_dual(tensor).tangent is not None
+
+
+def _refuse_tangents() -> None:
+    raise RuntimeError(
+        "A convolution of sepconv has no forward-mode derivative (torch.func.jvp, torch.func.jacfwd, torch.autograd.forward_ad): "
+        "call backward() or grad(), or use the layers of torch.nn where it is needed."
     )
 
 
@@ -182,8 +205,11 @@ def _gradients(ctx: Any, dy: Tensor | None) -> Sequence[Tensor | None]:
 # The operators. None isn't a result: an empty tensor stands for it.
 
 
+@untraced
 def _forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
     *weights, form, keep = arguments
+    if forward_ad._current_level >= 0:  # of a graph: tangents are hidden here
+        _refuse_tangents()
     output, (_, _, kept) = compute(x, weights, form, keep)
     return output, x.new_empty(0) if kept is None or kept is output else kept
 
@@ -191,6 +217,8 @@ def _forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
 def _backward(dy: Tensor, x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
     *weights, kept, form, wanted = arguments
     p = problem(form, x, weights)
+    if p.keeps == 2 and not kept.numel():  # traced without gradients, and run with them
+        kept = compute(x, weights, form, True)[1].kept
     found = differentiate(dy, x, weights, Pass(p, state_of(weights, p), kept), wanted)
     return tuple(x.new_empty(0) if gradient is None else gradient for gradient in found)
 
@@ -221,6 +249,7 @@ torch.library.register_fake("sepconv::convolve", _fake_forward, lib=_library)
 torch.library.register_fake("sepconv::convolve_backward", _fake_backward, lib=_library)
 
 
+@untraced
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     x, *weights, form, _ = inputs
     ctx.mark_non_differentiable(output[1])
