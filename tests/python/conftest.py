@@ -8,7 +8,9 @@ _KERAS = ("keras", BACKENDS.get(BACKEND, BACKEND))
 _NEEDS = {
     "test_keras_live.py": ("keras", "jax"),
     "test_demo_train_torch.py": ("torch",),
-    **dict.fromkeys([f"test_torch_{name}.py" for name in ("ops", "layers", "modes", "accelerate", "transforms")], ("torch",)),
+    **dict.fromkeys(
+        [f"test_torch_{name}.py" for name in ("ops", "layers", "modes", "accelerate", "transforms", "changes")], ("torch",)
+    ),
     **dict.fromkeys(("test_keras_layers.py", "test_keras_swap.py"), _KERAS),
     "test_keras_training.py": (*_KERAS, *(["a backend that trains"] if BACKEND == "numpy" else [])),
 }

@@ -80,12 +80,13 @@ class Conv2d(nn.Conv2d):
     """A depthwise or 1x1 convolution of PyTorch, by our kernels where they can."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if not _fits(input, self):
-            return super().forward(input)
+        weight, bias = self.weight, self.bias  # once, since parametrizations compute them
+        if not _takes(input, self, weight, bias):
+            return self._conv_forward(input, weight, bias)
         form = _layers.form_of_pair(self, self.padding)
         if self.groups > 1:
-            return _layers.convolve(input, form, self.weight, None, None, self.bias)
-        return _layers.convolve(input, form, None, None, self.weight, self.bias)
+            return _layers.convolve(input, form, weight, None, None, bias)
+        return _layers.convolve(input, form, None, None, weight, bias)
 
 
 class Sequential(nn.Sequential):
@@ -123,7 +124,7 @@ class _Run(NamedTuple):
     members: list[Any]
 
     def __call__(self, input: Tensor) -> Tensor:
-        if len(self.members) == 1 or not _fits(input, self.depthwise) or not _alike(self):
+        if len(self.members) == 1 or not _takes_run(input, self):
             for member in self.members:
                 input = member(input)
             return input
@@ -205,8 +206,7 @@ def _members(sequence: Any) -> Iterator[Any]:
 
 def _is_quiet(module: Any) -> bool:
     """Whether a call of `module` is its forward, and no more."""
-    hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-    return not hooks and not nn.modules.module._has_any_global_hook() and "forward" not in module.__dict__
+    return not _layers.has_hooks(module) and not nn.modules.module._has_any_global_hook() and "forward" not in module.__dict__
 
 
 def _folds(norm: Any) -> bool:
@@ -215,42 +215,76 @@ def _folds(norm: Any) -> bool:
 
 
 def _fold(module: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias of a convolution and the normalisation after it. Gradients flow through."""
+    """Weight and bias of a convolution and the normalisation after it, of 16 bits in float32. Gradients flow through."""
     if norm is None:
         return module.weight, module.bias
-    assert norm.running_mean is not None and norm.running_var is not None
-    factor = torch.rsqrt(norm.running_var + norm.eps)
+    mean, variance = _wide(norm.running_mean), _wide(norm.running_var)
+    factor = torch.rsqrt(variance + norm.eps)
     if norm.weight is not None:
-        factor = factor * norm.weight
-    term = -norm.running_mean * factor if module.bias is None else (module.bias - norm.running_mean) * factor
+        factor = factor * _wide(norm.weight)
+    term = -mean * factor if module.bias is None else (_wide(module.bias) - mean) * factor
     if norm.bias is not None:
-        term = term + norm.bias
-    return module.weight * factor.reshape(-1, 1, 1, 1), term
+        term = term + _wide(norm.bias)
+    return _wide(module.weight) * factor.reshape(-1, 1, 1, 1), term
 
 
-@_kernels.untraced
-def _fits(input: Any, module: nn.Conv2d) -> bool:
+def _wide(tensor: Any) -> Any:
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _fits(input: Any, module: nn.Conv2d, weight: Tensor) -> bool:
     """Whether our kernels can; if not, PyTorch's module computes, or refuses."""
     return (
         isinstance(input, Tensor)
         and input.device.type in ("cpu", "meta")
-        and input.device == module.weight.device
+        and input.device == weight.device
         and input.layout == torch.strided
         and input.dtype in _kernels.DTYPES
-        and (input.dtype == module.weight.dtype or _mixes(input, module))
+        and _layers.agree(input.dtype, weight.dtype)
         and input.dim() in (3, 4)
         and input.shape[-3] == module.in_channels
         and input.numel() > 0
     )
 
 
-def _mixes(input: Tensor, module: nn.Conv2d) -> bool:
-    return torch.is_autocast_enabled("cpu") and torch.float64 not in (input.dtype, module.weight.dtype)
+# Attributes and weights can change at any time: what a module computes now.
 
 
-def _alike(run: _Run) -> bool:
-    """Whether all members of a run have parameters of one dtype."""
-    dtype = run.depthwise.weight.dtype
-    second = run.pointwise is None or run.pointwise.weight.dtype == dtype
-    norms = (norm for norm in (run.middle_norm, run.norm) if norm is not None and norm.running_mean is not None)
-    return second and all(norm.running_mean.dtype == dtype for norm in norms)
+def _computes_depthwise(conv: nn.Conv2d, weight: Tensor) -> bool:
+    shape, groups = weight.shape, conv.groups
+    return 1 < groups == conv.in_channels and shape[0] % groups == 0 and shape[1:] == (1, *conv.kernel_size)
+
+
+def _computes_1x1(conv: nn.Conv2d, weight: Tensor) -> bool:
+    return conv.groups == 1 and weight.shape[1:] == (conv.in_channels, 1, 1) and conv.padding in ((0, 0), "valid", "same")
+
+
+def _computes_plainly(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> bool:
+    return conv.padding_mode == "zeros" and (bias is None or bias.shape == weight.shape[:1])
+
+
+@_kernels.untraced
+def _takes(input: Any, conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> bool:
+    right = _computes_1x1(conv, weight) if conv.groups == 1 else _computes_depthwise(conv, weight)
+    return right and _computes_plainly(conv, weight, bias) and _fits(input, conv, weight)
+
+
+@_kernels.untraced
+def _takes_run(input: Any, run: _Run) -> bool:
+    """Whether the members of a run are what it takes them for, with weights of one dtype, and the first fits."""
+    first, second, norm = run.depthwise, run.pointwise, run.middle_norm
+    weight = first.weight
+    filters, dtype = weight.shape[0], weight.dtype
+    right = _computes_depthwise(first, weight) and _computes_plainly(first, weight, first.bias) and _fits(input, first, weight)
+    right = right and (norm is None or _computes_like(norm, filters, dtype))
+    if right and second is not None:
+        weight, norm = second.weight, run.norm
+        right = _computes_1x1(second, weight) and _computes_plainly(second, weight, second.bias)
+        right = right and weight.shape[1] == filters and weight.dtype == dtype
+        right = right and (norm is None or _computes_like(norm, weight.shape[0], dtype))
+    return right
+
+
+def _computes_like(norm: nn.BatchNorm2d, channels: int, dtype: torch.dtype) -> bool:
+    mean = norm.running_mean
+    return mean is not None and mean.dtype == dtype and mean.shape == (channels,)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .. import _core, _dtypes, _runtime
+from .._arguments import refuse, refuse_shape
 from .._plans import Convolution, Spec, Weights
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -22,7 +23,7 @@ DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.float16: "fl
 
 @lru_cache(maxsize=1024)
 def write_form(*parts: Any) -> str:
-    """Strides, padding, dilation, data format, the two activations, and whose order the weights have."""
+    """Strides, padding, dilation, data format, the two activations, and the channels of weights in PyTorch's order, else 0."""
     return json.dumps(parts)
 
 
@@ -59,7 +60,7 @@ class Problem(NamedTuple):
     inside: tuple[int, ...]  # axes of a tensor in the order of `spec`
     outside: tuple[int, ...]  # the way back
     convolution: Convolution
-    weights: str  # "keras" or "pytorch": whose order they have
+    pytorch: bool  # the order of the weights: PyTorch's or Keras's
     keeps: int  # what the gradient needs: nothing (0), the output (1), or the convolution before its activation (2)
 
 
@@ -78,13 +79,15 @@ def problem(form: str, x: Tensor, weights: Sequence[Any], find: Callable[..., Pr
 
 
 def make_problem(form: str, dtype: Any, order: str, channels: int, depthwise: Any, pointwise: Any) -> Problem:
-    strides, padding, dilation, data_format, activation, depthwise_activation, whose = _read(form)
+    strides, padding, dilation, data_format, activation, depthwise_activation, taken = _read(form)
+    if taken:
+        _check_shapes(channels, taken, depthwise, pointwise)
     rank, kernel, multiplier, filters = len(strides), (1,) * len(strides), 1, 0
     if depthwise is not None:
-        kernel = tuple(depthwise[:-2] if whose == "keras" else depthwise[2:])
-        multiplier = depthwise[-1] if whose == "keras" else depthwise[0] // channels
+        kernel = tuple(depthwise[:-2] if not taken else depthwise[2:])
+        multiplier = depthwise[-1] if not taken else depthwise[0] // channels
     if pointwise is not None:
-        filters = pointwise[-1] if whose == "keras" else pointwise[0]
+        filters = pointwise[-1] if not taken else pointwise[0]
     spec = Spec(
         op="pointwise" if depthwise is None else "depthwise" if pointwise is None else "separable",
         dtype=_numpy_dtype(dtype),
@@ -102,7 +105,18 @@ def make_problem(form: str, dtype: Any, order: str, channels: int, depthwise: An
     if order != data_format:
         axes = (0, *range(2, rank + 2), 1) if order == "channels_last" else (0, rank + 1, *range(1, rank + 1))
     outside = tuple(map(axes.index, range(rank + 2)))
-    return Problem(spec, axes, outside, Convolution(spec, lasting=False), whose, _core.activation_keeps(*activation))
+    return Problem(spec, axes, outside, Convolution(spec, lasting=False), taken > 0, _core.activation_keeps(*activation))
+
+
+def _check_shapes(channels: int, taken: int, depthwise: Any, pointwise: Any) -> None:
+    """Refuse weights in PyTorch's order that aren't those of a module with so many input channels `taken`; their sizes can change."""
+    if channels != taken:
+        refuse("input", f"of {taken} channels", channels)
+    if depthwise is not None and not (len(depthwise) == 4 and depthwise[1] == 1 and depthwise[0] % taken == 0 and depthwise[0] > 0):
+        refuse_shape("depthwise.weight", f"of shape (a multiple of {taken}, 1, rows, columns)", tuple(depthwise))
+    depth = taken if depthwise is None else depthwise[0]
+    if pointwise is not None and tuple(pointwise[1:]) != (depth, 1, 1):
+        refuse_shape("pointwise.weight", f"of shape (out_channels, {depth}, 1, 1)", tuple(pointwise))
 
 
 _problem = lru_cache(maxsize=256)(make_problem)
@@ -138,12 +152,12 @@ def state_of(weights: Sequence[Tensor | None], p: Problem) -> State:
     """Views of the weights; copies where they differ in dtype, and of biases with gaps."""
     depthwise, depthwise_bias, pointwise, bias = [None if w is None else _array(w) for w in weights]
     if depthwise is not None:
-        if p.weights == "pytorch":
+        if p.pytorch:
             depthwise = depthwise.reshape(-1, p.spec.multiplier, *p.spec.kernel).transpose(2, 3, 0, 1)
         elif depthwise.ndim == 3:
             depthwise = depthwise[None]
     if pointwise is not None:
-        pointwise = pointwise[:, :, 0, 0].T if p.weights == "pytorch" else pointwise[(0,) * (pointwise.ndim - 2)]
+        pointwise = pointwise[:, :, 0, 0].T if p.pytorch else pointwise[(0,) * (pointwise.ndim - 2)]
     arrays = (depthwise, _vector(depthwise_bias), pointwise, _vector(bias))
     dtypes = {array.dtype for array in arrays if array is not None}
     if len(dtypes) > 1:
@@ -213,7 +227,7 @@ def differentiate(
         [place for place in range(4) if wanted[place + 1]],
         done.state,
     )
-    if p.weights == "pytorch":
+    if p.pytorch:
         found[0] = None if found[0] is None else np.ascontiguousarray(found[0].transpose(2, 3, 0, 1))
         found[2] = None if found[2] is None else _core.transpose(found[2])
     gradients = [None if of_input is None else _tensor(of_input.transpose(p.outside))]

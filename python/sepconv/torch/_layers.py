@@ -21,8 +21,9 @@ class SeparableConv2d(nn.Module):
     """A depthwise convolution, then a 1x1 convolution, in one pass: what a pair of `torch.nn.Conv2d` computes.
 
     Its children `depthwise` and `pointwise` are plain `torch.nn.Conv2d`. They hold the parameters, in PyTorch's shapes and order of
-    channels (output ``c * depth_multiplier + m`` is the m-th of channel `c`), and are initialised as always; they aren't called, so their
-    hooks don't run. The state of such a pair loads: ``layer.depthwise.load_state_dict(pair[0].state_dict())``, or all at once from a
+    channels (output ``c * depth_multiplier + m`` is the m-th of channel `c`), and are initialised as always; they aren't called, so a call
+    refuses hooks of theirs, old ones that compute weights (`torch.nn.utils.prune`, `weight_norm`, `spectral_norm`) included, and takes
+    those of `torch.nn.utils.parametrize`. The state of such a pair loads: ``layer.depthwise.load_state_dict(pair[0].state_dict())``, or all at once from a
     sequence whose members have these two names.
 
     Parameters
@@ -55,6 +56,8 @@ class SeparableConv2d(nn.Module):
     ValueError, TypeError
         If an argument isn't one of the above; the message names it. A call raises them if its input doesn't fit, isn't a dense tensor on
         the CPU, or has another dtype than the weights (outside of autocast). A gradient can't be differentiated again: RuntimeError.
+    RuntimeError
+        From a call, if `depthwise` or `pointwise` has hooks.
 
     Notes
     -----
@@ -95,9 +98,12 @@ class SeparableConv2d(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         depthwise, pointwise = self.depthwise, self.pointwise
-        check_input(input, depthwise)
+        if has_hooks(depthwise) or has_hooks(pointwise):
+            _refuse_hooks("depthwise" if has_hooks(depthwise) else "pointwise")
+        weight = depthwise.weight  # once, since parametrizations compute it
+        check_input(input, depthwise.in_channels, weight.dtype)
         form = form_of_pair(depthwise, self.padding, self.activation)
-        return convolve(input, form, depthwise.weight, depthwise.bias, pointwise.weight, pointwise.bias)
+        return convolve(input, form, weight, depthwise.bias, pointwise.weight, pointwise.bias)
 
     def extra_repr(self) -> str:
         shown = [f"padding={self.padding!r}"] if self.padding == "same_keras" else []
@@ -145,11 +151,25 @@ class DepthwiseConv2d(nn.Conv2d):
         self.padding = standard_padding(padding, self.stride)
 
     def forward(self, input: Tensor) -> Tensor:
-        check_input(input, self)
-        return convolve(input, form_of_pair(self, self.padding, self.activation), self.weight, None, None, self.bias)
+        weight = self.weight  # once, since parametrizations compute it
+        check_input(input, self.in_channels, weight.dtype)
+        return convolve(input, form_of_pair(self, self.padding, self.activation), weight, None, None, self.bias)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (f", activation={self.activation[0]}" if self.activation != _LINEAR else "")
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether hooks of its own see what goes through `module`, or what goes back."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks)
+
+
+def _refuse_hooks(name: str) -> None:
+    raise RuntimeError(
+        f"`{name}` of a SeparableConv2d has hooks, which wouldn't run: it isn't called. Instead of torch.nn.utils.prune, weight_norm "
+        "and spectral_norm use torch.nn.utils.parametrize; instead of other hooks, those of the layer, or a torch.nn.Sequential of "
+        "two torch.nn.Conv2d with sepconv.torch.accelerate."
+    )
 
 
 def _depthwise(
@@ -188,7 +208,8 @@ def standard_padding(padding: Any, stride: tuple[int, ...]) -> Any:
 
 def form_of_pair(depthwise: Any, padding: Any, activation: Activation = _LINEAR, middle: Activation = _LINEAR) -> str:
     """The operator's form of a convolution whose geometry is that of the module `depthwise`, with `padding`."""
-    return _form(depthwise.stride, padding, depthwise.dilation, depthwise.kernel_size, activation, middle)
+    channels = depthwise.in_channels
+    return _form(channels, depthwise.stride, padding, depthwise.dilation, depthwise.kernel_size, activation, middle)
 
 
 @torch.compiler.assume_constant_result
@@ -197,7 +218,9 @@ def _form(*geometry: Any) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _cached_form(stride: Any, padding: Any, dilation: Any, kernel: Any, activation: Activation, middle: Activation) -> str:
+def _cached_form(
+    channels: int, stride: Any, padding: Any, dilation: Any, kernel: Any, activation: Activation, middle: Activation
+) -> str:
     if padding == "same":
         total = tuple(d * (k - 1) for d, k in zip(dilation, kernel, strict=True))
         pads: Any = tuple((n // 2, n - n // 2) for n in total)
@@ -205,18 +228,22 @@ def _cached_form(stride: Any, padding: Any, dilation: Any, kernel: Any, activati
         pads = padding.removesuffix("_keras")
     else:
         pads = tuple((n, n) for n in padding)
-    return _ops.form(stride, pads, dilation, "channels_first", activation, middle, "pytorch")
+    return _ops.form(stride, pads, dilation, "channels_first", activation, middle, channels)
 
 
 @_kernels.untraced
-def check_input(input: Tensor, module: nn.Conv2d) -> None:
-    """Refuse an input that `module` can't take."""
-    dtype = module.weight.dtype
-    if input.dim() not in (3, 4) or input.shape[-3] != module.in_channels:
-        wanted = f"of shape (batch, {module.in_channels}, height, width) or ({module.in_channels}, height, width)"
+def check_input(input: Tensor, channels: int, dtype: torch.dtype) -> None:
+    """Refuse an input that a module with so many `channels`, and weights of `dtype`, can't take."""
+    if input.dim() not in (3, 4) or input.shape[-3] != channels:
+        wanted = f"of shape (batch, {channels}, height, width) or ({channels}, height, width)"
         refuse_shape("input", wanted, tuple(input.shape))
-    if input.dtype != dtype and not torch.is_autocast_enabled("cpu"):
+    if not agree(input.dtype, dtype):
         refuse("input", f"of the dtype of the weights, {dtype}", input.dtype, TypeError)
+
+
+def agree(one: torch.dtype, other: torch.dtype) -> bool:
+    """Whether input and weights may have these dtypes. Autocast leaves float64 alone, as PyTorch's does."""
+    return one == other or (torch.is_autocast_enabled("cpu") and torch.float64 not in (one, other))
 
 
 def convolve(

@@ -92,15 +92,15 @@ def form(
     data_format: str,
     activation: Activation = _LINEAR,
     depthwise_activation: Activation = _LINEAR,
-    weights: str = "keras",
+    channels: int = 0,
 ) -> str:
     """What `convolve` has beside tensors, as the one string that stands in a graph; `call` takes it.
 
-    With ``weights="pytorch"`` the two kernels have PyTorch's shapes: ``(channels * multiplier, 1, rows, columns)`` and
+    With `channels`, those of the input, the two kernels have PyTorch's shapes: ``(channels * multiplier, 1, rows, columns)`` and
     ``(filters, channels * multiplier, 1, 1)``.
     """
     pads = padding if isinstance(padding, str) else tuple(map(tuple, padding))
-    return write_form(tuple(strides), pads, tuple(dilation), data_format, activation, depthwise_activation, weights)
+    return write_form(tuple(strides), pads, tuple(dilation), data_format, activation, depthwise_activation, channels)
 
 
 def call(
@@ -217,7 +217,7 @@ def _forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
 def _backward(dy: Tensor, x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
     *weights, kept, form, wanted = arguments
     p = problem(form, x, weights)
-    if p.keeps == 2 and not kept.numel():  # traced without gradients, and run with them
+    if p.keeps == 2 and (kept is None or not kept.numel()):  # traced without gradients, and run with them
         kept = compute(x, weights, form, True)[1].kept
     found = differentiate(dy, x, weights, Pass(p, state_of(weights, p), kept), wanted)
     return tuple(x.new_empty(0) if gradient is None else gradient for gradient in found)
