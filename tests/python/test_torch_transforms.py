@@ -59,8 +59,24 @@ def test_traced(make, frozen):
 @pytest.mark.parametrize("make", MAKERS)
 def test_exported(make):
     model, x = make(), images(2, 3, 9, 8, dtype=F32, grad=False)
-    program = torch.export.export(model, (x,))
-    assert "sepconv.convolve" in program.graph_module.code and torch.equal(program.module()(x), model(x))
+    program = torch.export.export(model, (x,), dynamic_shapes=(dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO),))
+    assert "sepconv.convolve" in program.graph_module.code
+    for given in (x, images(3, 3, 7, 12, dtype=F32, grad=False)):
+        assert torch.equal(program.module()(given), model(given))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.* is deprecated:DeprecationWarning")
+def test_models_of_scripts_and_symbolic_traces():
+    model, x = nn.Sequential(nn.Conv2d(3, 6, 3, groups=3), nn.ReLU(), nn.Conv2d(6, 4, 1)), images(1, 3, 6, 6, dtype=F32)
+    scripted, symbolic = torch.jit.script(model), torch.fx.symbolic_trace(model)
+    assert accelerate(scripted) == [] and accelerate(symbolic) == ["0"]
+    for other in (scripted, symbolic):
+        torch.testing.assert_close(other(x), model(x))
+    for ours in (SeparableConv2d(3, 4, 3), DepthwiseConv2d(3, 3), accelerated()):
+        with pytest.raises(RuntimeError):
+            torch.jit.script(ours)
+        with pytest.raises(torch.fx.proxy.TraceError):
+            torch.fx.symbolic_trace(ours)
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.* is deprecated:DeprecationWarning")

@@ -191,8 +191,8 @@ def _is_known(module: nn.Conv2d) -> bool:
 
 
 def _is_sequence(module: Any) -> bool:
-    own = type(module).forward in (nn.Sequential.forward, Sequential.forward)
-    return isinstance(module, nn.Sequential) and own and "forward" not in module.__dict__
+    plain = isinstance(module, nn.Sequential) and type(module).forward in (nn.Sequential.forward, Sequential.forward)
+    return plain and "forward" not in module.__dict__
 
 
 def _members(sequence: Any) -> Iterator[Any]:
