@@ -150,6 +150,53 @@ def test_compile_settings_and_the_optimizers_state_come_along():
     assert faster.evaluate(x, y, verbose=0)[1] >= 0
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_layers_may_be_frozen_and_unfrozen_after_compile(first):
+    """Of a nested model, that has settings of its own, too."""
+    keras, ours = libraries()
+    inner = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.SeparableConv2D(4, 3, name="inner_conv")], name="inner")
+    model = keras.Sequential([inner, keras.layers.Conv2D(4, 1, name="conv"), keras.layers.GlobalAveragePooling2D()])
+    model.get_layer("conv").trainable = first
+    x, y = data()
+    target = np.ones((len(x), 10, 10, 4), np.float32)
+    inner.compile("adam", "mse")
+    model.compile(keras.optimizers.Adam(0.01), loss_of_ones_own)
+    if TRAINS:
+        inner.train_on_batch(x, target)
+        model.train_on_batch(x, y)
+    else:
+        for part in (inner, model):
+            part.optimizer.build(part.trainable_variables)
+    model.get_layer("conv").trainable = not first
+    inner.get_layer("inner_conv").pointwise_kernel.trainable = False
+    for change in (ours.accelerate, ours.restore):
+        copied = change(model)
+        copied = copied[0] if isinstance(copied, tuple) else copied
+        for old, new in ((model, copied), (inner, copied.get_layer("inner"))):
+            assert len(new.optimizer.variables) == len(old.optimizer.variables) and new.optimizer.built
+            for a, b in zip(old.optimizer.variables, new.optimizer.variables, strict=True):
+                np.testing.assert_array_equal(array(a), array(b))
+            followed = [v.path for v in new.optimizer._trainable_variables]
+            assert followed == [v.path for v in old.optimizer._trainable_variables]
+            assert {id(v) for v in new.optimizer._trainable_variables} <= {id(v) for v in new.variables}
+    if TRAINS:
+        model.get_layer("conv").trainable = first
+        inner.get_layer("inner_conv").pointwise_kernel.trainable = True
+        faster, _ = ours.accelerate(model)
+        for _ in range(3):
+            np.testing.assert_allclose(faster.train_on_batch(x, y), model.train_on_batch(x, y), rtol=1e-4)
+
+
+def test_an_optimizer_of_variables_that_are_gone_starts_anew():
+    keras, ours = libraries()
+    model = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.SeparableConv2D(4, 3), keras.layers.Dense(2)])
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    model.pop()
+    faster, _ = ours.accelerate(model)
+    assert not faster.optimizer.built and faster.compiled
+
+
 def test_a_model_compiled_for_xla_trains_afterwards():
     keras, ours = libraries()
     model = keras.Sequential([keras.Input((8, 8, 2)), keras.layers.SeparableConv2D(3, 3), keras.layers.GlobalAveragePooling2D()])

@@ -107,9 +107,10 @@ def _exchange(model: Any, table: dict[type, type]) -> tuple[Any, list[str]]:
         if copied.trainable != old.trainable:
             copied.trainable = old.trainable
         _assign(copied, old)
+    twins = {id(old): copied for old, copied in zip(model.variables, new.variables, strict=True)}
     for _, old, copied in pairs:
         if getattr(old, "compiled", False):
-            _compile(old, copied)
+            _compile(old, copied, twins)
     swapped = {id(old): path for path, old, _ in reversed(pairs) if _counterpart(old, table)}
     return new, list(swapped.values())[::-1]
 
@@ -163,8 +164,8 @@ def _uncompiled(model: Any) -> Iterator[None]:
             old.compiled = True
 
 
-def _compile(old: Any, new: Any) -> None:
-    """Compile `new` as `old` is, with an optimizer in the same state."""
+def _compile(old: Any, new: Any, twins: dict[int, Any]) -> None:
+    """Compile `new` as `old` is, with an optimizer in the same state. `twins` are copies by the identity of the old model's variables."""
     if type(old).compile is not keras.Model.compile:
         new.compile_from_config(old.get_compile_config())  # the class knows
         return
@@ -176,7 +177,11 @@ def _compile(old: Any, new: Any) -> None:
     new.compile(**settings)
     if old.optimizer is None or not old.optimizer.built:
         return
-    new.optimizer.build(new.trainable_variables)
+    # Its own variables, since layers may have been frozen or removed after it was built.
+    followed = old.optimizer._trainable_variables
+    if not all(id(variable) in twins for variable in followed):
+        return
+    new.optimizer.build([twins[id(variable)] for variable in followed])
     for theirs, ours in zip(old.optimizer.variables, new.optimizer.variables, strict=True):
         _assign(ours, theirs)
 
