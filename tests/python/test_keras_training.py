@@ -87,6 +87,20 @@ def test_batch_normalization(arguments, shape):
             np.testing.assert_allclose(a.astype(np.float64), b.astype(np.float64), **room)
 
 
+@pytest.mark.filterwarnings("ignore:::numpy")  # the moments of nothing
+@pytest.mark.parametrize("shape", [(0, 8, 8, 3), (2, 0, 8, 3), (0, 3)], ids=repr)
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_batch_normalization_of_nothing(shape, axis):
+    keras, mine = libraries()
+    axis = axis if shape[axis] else -1
+    layers = [library.BatchNormalization(axis=axis) for library in (mine, keras.layers)]
+    for training in (False, True):
+        y, expected = (array(layer(tensor(np.ones(shape, np.float32)), training=training)) for layer in layers)
+        assert y.shape == expected.shape == shape and y.dtype == expected.dtype
+    for a, b in zip(layers[0].get_weights(), layers[1].get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_batch_normalization_with_a_mask_is_keras_own():
     keras, mine = libraries()
     x = tensor(np.random.RandomState(901).standard_normal((4, 7, 3)).astype(np.float32))

@@ -161,12 +161,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
         batch_norm = getattr(on, "batch_norm", None)
         axis = 1 if self.axis == 1 else -1 if self.axis in (-1, len(inputs.shape) - 1) else None
         unusual = mask is not None or axis is None or self.synchronized or getattr(self, "renorm", False)
-        if batch_norm is None or unusual or isinstance(inputs, keras.KerasTensor):
+        learns = bool(training and self.trainable)
+        if batch_norm is None or unusual or isinstance(inputs, keras.KerasTensor) or learns and 0 in inputs.shape:
             return super().call(inputs, training=training, mask=mask)
         dtype = keras.backend.result_type(inputs.dtype, "float32")
         weights = (self.gamma if self.scale else None, self.beta if self.center else None, self.moving_mean, self.moving_variance)
         inputs, *tensors = (t if t is None else keras.ops.convert_to_tensor(t, dtype) for t in (inputs, *weights))
-        learns = bool(training and self.trainable)
         outputs, *moments = batch_norm(inputs, axis, *tensors, epsilon=self.epsilon, learns=learns)
         if learns:
             for moving, moment in zip((self.moving_mean, self.moving_variance), moments, strict=True):

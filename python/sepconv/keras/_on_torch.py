@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ def batch_norm(
 ) -> tuple[Any, Any, Any]:
     """`x` normalised along `axis`, 1 or -1, by its own moments if it `learns`, else by those given; and these moments."""
     # PyTorch's fast ways are channels first, and four axes with channels last in memory.
-    image = x if axis == 1 else x.reshape(x.shape[0], -1, 1, x.shape[-1]).permute(0, 3, 1, 2)
+    image = x if axis == 1 else x.reshape(x.shape[0], math.prod(x.shape[1:-1]), 1, x.shape[-1]).permute(0, 3, 1, 2)
     given = (None, None) if learns else (mean, variance)
     y, own_mean, scale = torch.native_batch_norm(image, gamma, beta, *given, learns, 0.0, epsilon)
     if learns:
