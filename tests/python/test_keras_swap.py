@@ -261,6 +261,26 @@ def test_attributes_that_configurations_do_not_hold():
     np.testing.assert_array_equal(array(faster.layers[0].kernel), array(model.layers[0].kernel))
 
 
+def test_what_lora_is_multiplied_by():
+    keras, ours = libraries()
+    conv, dense = keras.layers.Conv2D(4, 1, name="conv"), keras.layers.Dense(3, name="dense")
+    model = keras.Sequential([keras.Input((4, 4, 3)), conv, keras.Sequential([dense], name="inner")])
+    conv.enable_lora(2, lora_alpha=5)
+    dense.enable_lora(2, lora_alpha=7)
+    for layer in (conv, dense):
+        layer.lora_kernel_b.assign(np.ones(layer.lora_kernel_b.shape))
+    faster, swapped = ours.accelerate(model)
+    assert swapped == ["conv"]
+    back = ours.restore(faster)
+    for copied in (faster, back):
+        for old, new in ((conv, copied.get_layer("conv")), (dense, copied.get_layer("inner").get_layer("dense"))):
+            assert new.lora_alpha == old.lora_alpha
+            np.testing.assert_array_equal(array(new.kernel), array(old.kernel))
+    x = tensor(np.random.RandomState(0).standard_normal((2, 4, 4, 3)).astype(np.float32))
+    if TRAINS:
+        np.testing.assert_allclose(array(faster(x)), array(model(x)), rtol=1e-4, atol=1e-5)
+
+
 def test_models_without_a_graph_are_refused():
     keras, ours = libraries()
 

@@ -107,6 +107,9 @@ def _exchange(model: Any, table: dict[type, type]) -> tuple[Any, list[str]]:
         if copied.trainable != old.trainable:
             copied.trainable = old.trainable
         _assign(copied, old)
+    for _, old, copied in pairs:
+        if getattr(old, "lora_enabled", False):
+            copied.lora_alpha = old.lora_alpha  # some layers of Keras forget it when they are built
     twins = {id(old): copied for old, copied in zip(model.variables, new.variables, strict=True)}
     for _, old, copied in pairs:
         if getattr(old, "compiled", False):
