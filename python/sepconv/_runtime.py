@@ -70,6 +70,11 @@ def threads(num_threads: int | None = None) -> int:
     return min(integer(num_threads, "num_threads"), _MOST)
 
 
+def most_threads() -> int | None:
+    """The context's number of threads, for a call that another thread makes later; None where it says nothing."""
+    return _num_threads.get()
+
+
 def products(precision: str | None = None) -> str:
     """Precision of a call: its keyword, then the context."""
     return _precision.get() if precision is None else one_of(precision, "precision", ("default", "bfloat16"))

@@ -1,5 +1,7 @@
 """`sepconv.keras`'s layers against Keras's own, on the backend that KERAS_BACKEND names, and against the float64 reference."""
 
+import concurrent.futures
+import importlib
 import os
 import runpy
 import subprocess
@@ -10,6 +12,8 @@ import pytest
 from keras_cases import ACTIVATIONS
 from keras_own import BACKEND, NAMES, THEIRS, TRAINS, arguments_of, array, gradients, libraries, model_of, pair, tensor
 from reference import convolve
+
+import sepconv
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore:::{module}") for module in THEIRS]
 
@@ -176,6 +180,62 @@ def test_weights_are_never_stale():
         value = layer.pointwise_kernel.value
         (value.data if BACKEND == "torch" else value)[...] = 0  # behind Keras's back
         assert not array(layer(x)).any()
+
+
+def test_options_reach_the_core(monkeypatch):
+    """Wherever the backend runs it: called directly, and inside of a compiled function, which keeps those of its first call."""
+    keras, ours = libraries()
+    calls = []
+
+    def right(precision):
+        with sepconv.options(precision=precision):
+            return sepconv.ops.separable_conv(x, *layer.get_weights()[:2])
+
+    for name in ("prepare", "run"):
+        plain = getattr(sepconv._plans.Convolution, name)
+
+        def spy(self, *arguments, plain=plain, place=2 if name == "prepare" else 3):
+            calls.append(arguments[place])
+            return plain(self, *arguments)
+
+        monkeypatch.setattr(sepconv._plans.Convolution, name, spy)
+    x = np.random.RandomState(601).standard_normal((2, 6, 6, 16)).astype(np.float32)
+    layer = ours.SeparableConv2D(8, 3, pointwise_initializer="he_normal")
+    model = keras.Sequential([keras.Input((6, 6, 16)), layer])
+    expected = {precision: right(precision) for precision in ("default", "bfloat16")}
+    assert np.abs(expected["default"] - expected["bfloat16"]).max() > 1e-4
+    for function in (lambda: array(layer(tensor(x))), lambda: model.predict(x, verbose=0)):
+        for precision, num_threads in (("bfloat16", 3), ("default", 2)):
+            calls.clear()
+            with sepconv.options(precision=precision, num_threads=num_threads):
+                np.testing.assert_allclose(function(), expected[precision], rtol=1e-5, atol=1e-6)
+            assert BACKEND == "torch" or set(calls) == {num_threads}  # PyTorch has a number of its own
+            model.compile()
+    double = ours.SeparableConv2D(8, 3, dtype="float64")
+    if BACKEND != "jax":  # which has no float64 unless it is asked for
+        with sepconv.options(precision="bfloat16"), pytest.raises(ValueError, match="`precision` argument"):
+            double(tensor(x, "float64"))
+
+
+def test_what_a_context_says_holds_in_another_thread():
+    x, weight = (np.random.RandomState(602).standard_normal(shape).astype(np.float32) for shape in ((1, 4, 4, 16), (1, 1, 16, 8)))
+    options = {
+        "strides": (1, 1),
+        "padding": "valid",
+        "dilation": (1, 1),
+        "data_format": "channels_last",
+        "activation": ("linear", ()),
+    }
+    host = importlib.import_module("sepconv.keras._host")
+    problems = {}
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        for precision in ("default", "bfloat16"):
+            with sepconv.options(precision=precision, num_threads=5):
+                problems[precision], given = host.problem(np.float32, (None, None, weight, None), options)
+                right = problems[precision].forward(x, *given)
+            assert problems[precision].num_threads == 5
+            np.testing.assert_array_equal(pool.submit(problems[precision].forward, x, *given).result(), right)
+    assert len(set(problems.values())) == 2
 
 
 def test_lora():

@@ -19,7 +19,8 @@ class _State(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A convolution, and which of (depthwise kernel, its bias, pointwise kernel, bias) it has. Hashable, so that compilers may keep it.
+    """A convolution, which of (depthwise kernel, its bias, pointwise kernel, bias) it has, and the options of the context it came from:
+    callbacks run in threads that don't know them. Hashable, so that compilers may keep it.
 
     Its methods take anything that NumPy can view, and look at it through NumPy only: an operation of JAX inside a callback would wait for
     the thread that the callback holds.
@@ -27,6 +28,8 @@ class Problem(NamedTuple):
 
     spec: Spec
     places: tuple[int, ...]
+    num_threads: int | None = None
+    precision: str = "default"
 
     def output_shape(self, shape: Any) -> Shape:
         """The output's shape for an input's; None stays None."""
@@ -34,9 +37,9 @@ class Problem(NamedTuple):
 
     def forward(self, x: Any, *weights: Any) -> np.ndarray:
         """The output. Weights are packed anew, since any of them may have changed."""
-        convolution = _convolution(self.spec).at(_runtime.products())
+        convolution = _convolution(self.spec).at(self.precision)
         array = convolution.intake(np.asarray(x))
-        return convolution.run(array, array, None, _runtime.threads(), self._state(weights))
+        return convolution.run(array, array, None, _runtime.threads(self.num_threads), self._state(weights))
 
     def backward(self, wanted: tuple[bool, ...], x: Any, *arrays: Any) -> list[np.ndarray]:
         """Gradients of those of (x, *weights) that are `wanted`; `arrays` are the weights, then the output's gradient."""
@@ -46,7 +49,7 @@ class Problem(NamedTuple):
         up = np.ascontiguousarray(dy, self.spec.dtype)
         places = [place for place, flag in zip(self.places, wanted[1:], strict=True) if flag]
         array = convolution.intake(np.asarray(x))
-        prepared = convolution.prepare(array, None, _runtime.threads())
+        prepared = convolution.prepare(array, None, _runtime.threads(self.num_threads))
         of_input, found = convolution.gradients(prepared, array, None, up, wanted[0], places, state)
         given = dict(zip(self.places, weights, strict=True))
         gradients = [found[place].reshape(given[place].shape).astype(given[place].dtype, copy=False) for place in places]
@@ -75,4 +78,6 @@ def problem(dtype: Any, weights: tuple[Any, ...], options: dict[str, Any]) -> tu
         **options,
     )
     places = tuple(place for place, weight in enumerate(weights) if weight is not None)
-    return Problem(spec, places), [weights[place] for place in places]
+    precision = _runtime.products()
+    spec.at(precision)  # an error of the call, not of the callback
+    return Problem(spec, places, _runtime.most_threads(), precision), [weights[place] for place in places]
