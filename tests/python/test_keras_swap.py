@@ -281,6 +281,82 @@ def test_what_lora_is_multiplied_by():
         np.testing.assert_allclose(array(faster(x)), array(model(x)), rtol=1e-4, atol=1e-5)
 
 
+FACTOR = 3.0
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's backend finds shapes with arrays of whatever the memory held
+def test_functions_of_ones_own_in_other_layers():
+    """By the objects: a lambda made from its code again would lack FACTOR."""
+    keras, ours = libraries()
+    shift = 2.0
+
+    def local(v):
+        return v * FACTOR + shift
+
+    def names(function):
+        def local(v):
+            return function(v) - 1.0
+
+        return local
+
+    class Own(keras.layers.Layer):
+        """With a function of its own layer's, which isn't for another."""
+
+        def __init__(self, scale=2.0, **kwargs):
+            super().__init__(**kwargs)
+            self.scale = scale
+            self.function = lambda v: v * self.scale
+
+        def call(self, v):
+            return self.function(v)
+
+    layers = [
+        keras.layers.DepthwiseConv2D(3, name="d"),
+        keras.layers.Lambda(lambda v: v * FACTOR + shift, output_shape=lambda shape: shape),
+        keras.layers.Activation(local),
+        keras.layers.Dense(3, activation=local, kernel_regularizer=names(local)),
+        keras.layers.Dense(3, activation=lambda v: v / FACTOR),
+        keras.layers.TimeDistributed(keras.layers.Lambda(lambda v: v - FACTOR)),
+        Own(name="own"),
+    ]
+    model = keras.Sequential([keras.Input((6, 6, 3)), *layers])
+    faster, swapped = ours.accelerate(model)
+    assert swapped == ["d"]
+    own = faster.get_layer("own")
+    own.scale = 5.0
+    assert float(own.function(1.0)) == 5.0
+    own.scale = 2.0
+    for old, new in zip(model.layers[1:5], faster.layers[1:5], strict=True):
+        for key in ("function", "_output_shape", "activation", "kernel_regularizer"):
+            assert getattr(new, key, None) is getattr(old, key, None), (old.name, key)
+    assert faster.layers[5].layer.function is layers[5].layer.function and faster.layers[5].layer is not layers[5].layer
+    x = np.random.RandomState(0).standard_normal((2, 6, 6, 3)).astype(np.float32)
+    if TRAINS:
+        np.testing.assert_allclose(array(faster(tensor(x))), array(model(tensor(x))), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="[Uu]nsafe|disallowed"):  # as before
+        keras.layers.Lambda.from_config(layers[1].get_config())
+
+
+def test_layers_that_cannot_be_copied_are_named():
+    keras, ours = libraries()
+
+    class Needy(keras.layers.Layer):
+        def __init__(self, thing, **kwargs):
+            super().__init__(**kwargs)
+
+        def call(self, x):
+            return x
+
+        def get_config(self):
+            return super().get_config()
+
+    model = keras.Sequential([keras.Input((4, 4, 2)), Needy(object(), name="poor")])
+    with pytest.raises(
+        TypeError, match=r"`model` argument must have layers .* Needy 'poor' is not: give Needy .*Received: \w+Error: "
+    ):
+        ours.accelerate(model)
+
+
 def test_models_without_a_graph_are_refused():
     keras, ours = libraries()
 
@@ -291,6 +367,9 @@ def test_models_without_a_graph_are_refused():
     class Functional(keras.Model):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
+
+    class Row(keras.Sequential):
+        pass
 
     class Fixed(keras.Model):
         def __init__(self):
@@ -303,8 +382,12 @@ def test_models_without_a_graph_are_refused():
                 TypeError, match=r"`model` argument must be a keras\.Sequential or a functional keras\.Model\. Received"
             ):
                 function(wrong)
-    with pytest.raises(TypeError, match="`model` argument must be of a class whose constructor takes `inputs` and `outputs`"):
-        ours.accelerate(Fixed())
+    for wrong in (Fixed(), Row([keras.Input((4, 4, 2)), keras.layers.DepthwiseConv2D(3)])):
+        message = (
+            r"must be keras\.Sequential itself, or a functional model of a class whose constructor takes `inputs` and `outputs`"
+        )
+        with pytest.raises(TypeError, match=message):
+            ours.accelerate(wrong)
     inputs = keras.Input((4, 4, 2))
     model = Functional(inputs, keras.layers.DepthwiseConv2D(3, name="d")(inputs))
     faster, swapped = ours.accelerate(model)

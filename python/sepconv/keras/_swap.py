@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
 import keras
+from keras.src.saving.serialization_lib import SafeModeScope
 
 from .._arguments import refuse
 from . import _layers
@@ -24,6 +26,9 @@ _ACCELERATED: dict[type, type] = {getattr(keras.layers, ours.__name__): ours for
 if hasattr(_layers.on, "batch_norm"):
     _ACCELERATED[keras.layers.BatchNormalization] = _layers.BatchNormalization
 _RESTORED: dict[type, type] = {ours: getattr(keras.layers, ours.__name__) for ours in (*_OURS, _layers.BatchNormalization)}
+# What the arguments are called, at their ends, that may be functions.
+_HELD = ("activation", "initializer", "regularizer", "constraint")
+_COPIED = "keras.Sequential itself, or a functional model of a class whose constructor takes `inputs` and `outputs`"
 
 
 def accelerate(model: Any) -> tuple[Any, list[str]]:
@@ -48,7 +53,8 @@ def accelerate(model: Any) -> tuple[Any, list[str]]:
     Raises
     ------
     TypeError
-        If `model` isn't Sequential or functional: only these tell how their layers are connected.
+        If `model` isn't Sequential or functional: only these tell how their layers are connected. If it has a layer that can't be made again
+        from its configuration.
 
     Examples
     --------
@@ -98,7 +104,7 @@ def _exchange(model: Any, table: dict[type, type]) -> tuple[Any, list[str]]:
     with _uncompiled(model):
         new = keras.models.clone_model(model, clone_function=lambda layer: _copy(layer, table), recursive=True)
     if type(new) is not type(model):
-        refuse("model", "of a class whose constructor takes `inputs` and `outputs`, as keras.Model's does", model, TypeError)
+        refuse("model", f"{_COPIED}, as keras.Model's does", model, TypeError)
     pairs = list(_pairs(model, new))
     for _, old, copied in pairs:
         if copied.trainable != old.trainable:  # setting it sets that of all layers inside, which come later
@@ -131,14 +137,45 @@ def _counterpart(layer: Any, table: dict[type, type]) -> Any:
 
 def _copy(layer: Any, table: dict[type, type]) -> Any:
     """A new layer of the same configuration, of another type where `table` says so."""
-    config = layer.get_config()
     other = _counterpart(layer, table)
-    if other is None:
-        return type(layer).from_config(config)
+    try:
+        config = layer.get_config()
+        if other is None:
+            return _configured(layer, config)
+    except Exception as error:  # of whatever kind: the layer's class may be the user's
+        name = type(layer).__name__
+        raise TypeError(
+            f"The `model` argument must have layers that Keras can make again from their configuration, which {name} {layer.name!r} is not: "
+            f"give {name} a complete `get_config`, and keras.saving.register_keras_serializable to the classes that it holds. "
+            f"Received: {type(error).__name__}: {error}"
+        ) from error
     # Objects go over as they are, for functions of the user's have no name by which Keras would find them.
-    held = ("activation", "initializer", "regularizer", "constraint")
-    objects = {key: getattr(layer, key) for key in config if key.rsplit("_", 1)[-1] in held}
+    objects = {key: getattr(layer, key) for key in config if key.rsplit("_", 1)[-1] in _HELD}
     return other(**config | objects | {"dtype": layer.dtype_policy})
+
+
+def _configured(layer: Any, config: dict[str, Any]) -> Any:
+    """A new layer of the same type and configuration, with the functions of `layer` and of the layers in it."""
+    parts = list(_parts(layer))
+    functions = [(part.name, *item) for part in parts for item in vars(part).items() if isinstance(item[1], FunctionType)]
+    # Nothing comes from a file that one might have to fear, and functions are found by their names.
+    with SafeModeScope(False), keras.saving.custom_object_scope({value.__name__: value for _, _, value in functions}):
+        # Keras writes a lambda that it can't read in these.
+        own = {key: value for part, key, value in functions if part == layer.name and value.__name__ == "<lambda>"}
+        given = {key: value for key, value in own.items() if key in config and key.rsplit("_", 1)[-1] in _HELD}
+        copied = type(layer).from_config(config | given)
+    # Lambdas were made again from their code, without what is global where they were written. Others are the layer's own affair.
+    configs = {part.name: part.get_config() for part in parts[1:]} | {layer.name: layer.get_config()}
+    twins = {part.name: part for part in _parts(copied)}
+    for name, key, value in functions:
+        if key.removeprefix("_") in configs[name] and isinstance(getattr(twins.get(name), key, None), FunctionType):
+            setattr(twins[name], key, value)
+    return copied
+
+
+def _parts(layer: Any) -> Any:
+    """A layer and those in it."""
+    return layer._flatten_layers() if isinstance(layer, keras.Layer) else [layer]
 
 
 def _has_graph(model: Any) -> bool:
