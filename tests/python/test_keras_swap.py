@@ -382,7 +382,8 @@ def test_models_without_a_graph_are_refused():
                 TypeError, match=r"`model` argument must be a keras\.Sequential or a functional keras\.Model\. Received"
             ):
                 function(wrong)
-    for wrong in (Fixed(), Row([keras.Input((4, 4, 2)), keras.layers.DepthwiseConv2D(3)])):
+    row = Row([keras.Input((4, 4, 2)), keras.layers.DepthwiseConv2D(3)])
+    for wrong in (Fixed(), row, keras.Sequential([keras.Input((4, 4, 2)), row])):
         message = (
             r"must be keras\.Sequential itself, or a functional model of a class whose constructor takes `inputs` and `outputs`"
         )

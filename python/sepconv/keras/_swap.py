@@ -106,6 +106,9 @@ def _exchange(model: Any, table: dict[type, type]) -> tuple[Any, list[str]]:
     if type(new) is not type(model):
         refuse("model", f"{_COPIED}, as keras.Model's does", model, TypeError)
     pairs = list(_pairs(model, new))
+    for path, old, copied in pairs:  # Keras copies a model in a model as a plain one, and forgets what its class does
+        if _has_graph(old) and type(copied) is not type(old):
+            refuse("model", f"{_COPIED}, as keras.Model's does; so must be the models in it, as {path!r} is not", old, TypeError)
     for _, old, copied in pairs:
         if copied.trainable != old.trainable:  # setting it sets that of all layers inside, which come later
             copied.trainable = old.trainable
