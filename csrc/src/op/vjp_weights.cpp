@@ -122,7 +122,8 @@ void mask(const vjp_task& t, int64_t first, int64_t last, T* to, T* sums, int32_
       v.sums->derive(g.activation.kind, g.activation.params, kept, y, static_cast<std::size_t>(count * v.block));  // fits: a chunk
     }
   }
-  for (int64_t f = 0; !straight && f < v.filter_blocks; ++f)
+  const bool sums_left = !straight && v.wants(SEPCONV_GRADIENT_BIAS);
+  for (int64_t f = 0; sums_left && f < v.filter_blocks; ++f)
     v.sums->sum_pixels(to + f * v.pitch * v.block, v.block, last - first, v.block, sums + f * v.block);
 }
 
