@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from . import _core, _geometry, _intake
+from . import _core, _geometry, _intake, _runtime
 from ._arguments import LARGEST, Shape, refuse
 from ._finish import finish, finish_vjp, finished_shape
 from ._vjp import Pull
 
 # A shape that comes back finds its plan; a stream of new shapes doesn't fill the memory.
 _PLANS = 16
-# Bytes. From this size on, the core's pool is cheaper than fresh pages.
-_POOLED = 512 * 1024
+# Bytes. From this size on, what the core's alignment gains is more than its memory costs.
+_ALIGNED = 32 * 1024
 
 Activation = tuple[str, tuple[float, ...]]
 Weights = tuple["np.ndarray | None", ...]
@@ -191,8 +191,10 @@ class Convolution:
         self._lock = threading.Lock()
         self._before: Convolution | None = None
         self._others: dict[str, Convolution] = {}
-        # The short way: recall(inputs, out, num_threads, state) is the result of a call like one of the last, or None.
-        self.recall = _core.Recall()
+        # The short way: recall(inputs, out, num_threads, state) is the result of a call like one of the last in a context like this
+        # one, or None. `num_threads` may be None.
+        recall = _core.Recall(_runtime.context)
+        self.recall, self._keep = recall.call, recall.keep
 
     def at(self, precision: str) -> Convolution:
         """The same convolution in another precision, with plans and packs of its own."""
@@ -203,9 +205,9 @@ class Convolution:
             spec = self.spec.at(precision)
             if spec is self.spec:
                 return self
-            found = self._others.setdefault(
-                precision, Convolution(spec, self._arrange, self._finish, self._autocast, self._lasting)
-            )
+            found = Convolution(spec, self._arrange, self._finish, self._autocast, self._lasting)
+            found.recall, found._keep = self.recall, self._keep
+            found = self._others.setdefault(precision, found)
         return found
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -269,7 +271,7 @@ class Convolution:
                 packed = self._packs[key] = (state, plan.pack(*self._arrange(state.arrays)))
             plan.run(packed[1], array, output)
             if self._finish is None:
-                self.recall.keep(array, out, num_threads, state, plan, packed[1], output)
+                self._keep(array, out, num_threads, state, plan, packed[1], output)
         return output
 
     def linearize(self, inputs: Any, array: np.ndarray, num_threads: int, state: Any) -> tuple[np.ndarray, Pull]:
@@ -333,8 +335,8 @@ class Convolution:
 
 
 def allocator(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[..., np.ndarray]:
-    """What makes an uninitialised C-contiguous output: NumPy where it is small, the core's pool where fresh pages would cost more."""
-    return np.empty if math.prod(shape) * dtype.itemsize < _POOLED else _core.empty
+    """What makes an uninitialised C-contiguous output: NumPy where it is small, else the core."""
+    return np.empty if math.prod(shape) * dtype.itemsize < _ALIGNED else _core.empty
 
 
 def _contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from sys import intern
 from typing import Any
 
 from . import _core
@@ -15,8 +16,8 @@ __all__ = ["options", "show_config"]
 # No machine has more, and the core counts in 32 bits.
 _MOST = 2**16
 
-_num_threads: ContextVar[int | None] = ContextVar("sepconv_num_threads", default=None)
-_precision: ContextVar[str] = ContextVar("sepconv_precision", default="default")
+# The number of threads and the precision. The core reads it, too.
+context: ContextVar[tuple[int | None, str]] = ContextVar("sepconv_options", default=(None, "default"))
 
 
 @contextmanager
@@ -52,19 +53,17 @@ def options(*, num_threads: int | None = None, precision: str | None = None) -> 
     >>> bool(np.allclose(y, layer(x), atol=0.1))
     True
     """
-    most, multiplied = _num_threads.get() if num_threads is None else threads(num_threads), products(precision)
-    tokens = _num_threads.set(most), _precision.set(multiplied)
+    token = context.set((most_threads() if num_threads is None else threads(num_threads), products(precision)))
     try:
         yield
     finally:
-        _num_threads.reset(tokens[0])
-        _precision.reset(tokens[1])
+        context.reset(token)
 
 
 def threads(num_threads: int | None = None) -> int:
     """Threads of a call: its keyword, then the context, then the environment."""
     if num_threads is None:
-        return _num_threads.get() or _core.default_threads()
+        return context.get()[0] or _core.default_threads()
     if type(num_threads) is int and 0 < num_threads <= _MOST:  # half a microsecond less
         return num_threads
     return min(integer(num_threads, "num_threads"), _MOST)
@@ -72,12 +71,12 @@ def threads(num_threads: int | None = None) -> int:
 
 def most_threads() -> int | None:
     """The context's number of threads, for a call that another thread makes later; None where it says nothing."""
-    return _num_threads.get()
+    return context.get()[0]
 
 
 def products(precision: str | None = None) -> str:
     """Precision of a call: its keyword, then the context."""
-    return _precision.get() if precision is None else one_of(precision, "precision", ("default", "bfloat16"))
+    return context.get()[1] if precision is None else intern(one_of(precision, "precision", ("default", "bfloat16")))
 
 
 def show_config(mode: str | None = None) -> dict[str, Any] | None:

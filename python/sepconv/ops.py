@@ -15,8 +15,7 @@ import threading
 import weakref
 from collections.abc import Callable, Hashable
 from functools import lru_cache
-from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -381,15 +380,24 @@ def _convolve(
 
 def _key(check: Any, weights: Any, options: Any, inputs: Any, activation: Any, precision: str) -> Hashable:
     """What tells a call apart whose weights can't change but by assignment; None for others."""
-    if type(inputs) is not np.ndarray or not all(w is None or isinstance(w, Variable) for w in weights):
+    if type(inputs) is not np.ndarray:
         return None
-    values = (w and id(w._array) for w in weights)
-    return (check, inputs.dtype, precision, _tag(activation), *map(_tag, options), *values)
+    key: list[Hashable] = [check, inputs.dtype, precision, _tag(activation), *map(_tag, options)]
+    for w in weights:
+        if isinstance(w, Variable):
+            key.append(id(w._array))
+        elif w is None:
+            key.append(None)
+        else:
+            return None
+    return tuple(key)
 
 
 def _tag(argument: Any) -> Hashable:
-    """Plain values by what they say, since True == 1; others by identity."""
-    return repr(argument) if isinstance(argument, (str, int, float, tuple, list, dict, NoneType)) else id(argument)
+    """Words and whole numbers as they are; other plain values by what they say, since True == 1; others by identity."""
+    if type(argument) is str or type(argument) is int or argument is None:
+        return cast(Hashable, argument)
+    return repr(argument) if isinstance(argument, (str, int, float, tuple, list, dict)) else id(argument)
 
 
 def _differentiate(

@@ -3,6 +3,7 @@ import weakref
 import numpy as np
 import pytest
 
+import sepconv
 from sepconv import _core, _plans
 from sepconv._plans import Convolution, Spec
 
@@ -132,6 +133,30 @@ def test_a_call_like_the_last_is_recalled():
     assert shifted.strides == first.strides and convolution.recall(shifted, None, 1, ONES) is None
 
 
+def test_a_call_is_recalled_in_a_context_like_its_own():
+    convolution, x = Convolution(spec()), np.ones((1, 8, 8, 1), np.float32)
+    call(convolution, x, ONES)
+    with sepconv.options(num_threads=1):
+        assert convolution.recall(x, None, None, ONES) is not None
+    with sepconv.options(num_threads=2):
+        assert convolution.recall(x, None, None, ONES) is None
+    with sepconv.options(precision="bfloat16"):
+        assert convolution.recall(x, None, 1, ONES) is None
+        call(convolution, x, ONES)
+        assert convolution.recall(x, None, 1, ONES) is not None
+    assert convolution.recall(x, None, 1, ONES) is not None
+    for other in (0, -1, 2**70, True, 1.0, "1"):
+        assert convolution.recall(x, None, other, ONES) is None
+    with pytest.raises(TypeError, match="4 arguments"):
+        convolution.recall(x)
+
+
+def test_outputs_of_some_size_begin_a_cache_line():
+    layer, x = sepconv.DepthwiseConv2D(3, padding="same"), np.ones((1, 16, 16, 32), np.float32)
+    kept = [layer(x) for _ in range(8)]
+    assert {y.ctypes.data % 64 for y in kept} == {0}
+
+
 def test_the_last_four_calls_are_recalled_and_none_with_old_weights():
     convolution = Convolution(spec())
     arrays = [np.ones((n, 4, 4, 1), np.float32) for n in range(1, 6)]
@@ -197,8 +222,8 @@ def test_packs_are_shared_by_plans_of_one_key(monkeypatch):
             output[...] = 0
 
     monkeypatch.setattr(_plans._core, "Plan", Plan)
-    monkeypatch.setattr(_plans._core, "Recall", type("Recall", (), {"keep": lambda *call: None}))
     convolution, state = Convolution(spec()), State(np.zeros((3, 3, 1, 1), np.float32))
+    convolution._keep = lambda *call: None
     for n in range(1, 5):
         call(convolution, np.zeros((n, 4, 4, 1), np.float32), state)
     assert len(packed) == 1
@@ -210,13 +235,13 @@ def test_empty_outputs_need_no_plan():
         assert call(convolution, np.zeros(shape, np.float32), State(np.zeros((3, 3, 1, 1)))).shape == shape
 
 
-def test_large_outputs_come_from_the_pool(monkeypatch):
+def test_outputs_of_some_size_come_from_the_core(monkeypatch):
     asked = []
     monkeypatch.setattr(_plans._core, "empty", lambda shape, dtype: asked.append(shape) or np.empty(shape, dtype))
-    _plans.allocator((1, 1, 1, 131071), np.dtype(np.float32))((1, 1, 1, 131071), np.float32)
+    _plans.allocator((1, 1, 1, 8191), np.dtype(np.float32))((1, 1, 1, 8191), np.float32)
     assert not asked
-    _plans.allocator((1, 1, 1, 131072), np.dtype(np.float32))((1, 1, 1, 131072), np.float32)
-    assert asked == [(1, 1, 1, 131072)]
+    _plans.allocator((1, 1, 1, 8192), np.dtype(np.float32))((1, 1, 1, 8192), np.float32)
+    assert asked == [(1, 1, 1, 8192)]
     # A product beyond 64 bits is large, not small by wrapping around.
     assert _plans.allocator((2**32, 2**32), np.dtype(np.float32)) is _plans._core.empty
 

@@ -23,13 +23,13 @@ def test_keyword_then_context_then_environment(monkeypatch):
 def test_the_context_ends_with_an_error_too():
     with pytest.raises(KeyError), sepconv.options(num_threads=3):
         raise KeyError
-    assert _runtime._num_threads.get() is None
+    assert _runtime.most_threads() is None
 
 
 def test_the_context_is_of_one_thread():
     seen = []
     with sepconv.options(num_threads=3):
-        thread = threading.Thread(target=lambda: seen.append(_runtime._num_threads.get()))
+        thread = threading.Thread(target=lambda: seen.append(_runtime.most_threads()))
         thread.start()
         thread.join()
     assert seen == [None]

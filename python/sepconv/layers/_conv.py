@@ -251,10 +251,9 @@ class BaseConv(Layer):
         ValueError
             If its shape doesn't fit, or `out` can't be written to directly; or in float64 with ``sepconv.options(precision="bfloat16")``.
         """
-        convolution = self._convolution.at(_runtime.products())
-        threads = _runtime.threads(num_threads)
-        output: np.ndarray | None = convolution.recall(inputs, out, threads, self._store.state)
+        output = self._convolution.recall(inputs, out, num_threads, self._store.state)
         if output is None:
+            convolution, threads = self._convolution.at(_runtime.products()), _runtime.threads(num_threads)
             array = convolution.intake(inputs)
             self._accept(array.shape)
             output = convolution.run(inputs, array, out, threads, self._store.state)
