@@ -382,15 +382,8 @@ def _key(check: Any, weights: Any, options: Any, inputs: Any, activation: Any, p
     """What tells a call apart whose weights can't change but by assignment; None for others."""
     if type(inputs) is not np.ndarray:
         return None
-    key: list[Hashable] = [check, inputs.dtype, precision, _tag(activation), *map(_tag, options)]
-    for w in weights:
-        if isinstance(w, Variable):
-            key.append(id(w._array))
-        elif w is None:
-            key.append(None)
-        else:
-            return None
-    return tuple(key)
+    values = [None if w is None else isinstance(w, Variable) and id(w._array) for w in weights]
+    return None if False in values else (check, inputs.dtype, precision, _tag(activation), *map(_tag, options), *values)
 
 
 def _tag(argument: Any) -> Hashable:
