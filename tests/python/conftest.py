@@ -2,6 +2,7 @@
 
 import importlib.util
 
+import pytest
 from keras_own import BACKEND, BACKENDS
 
 _KERAS = ("keras", BACKENDS.get(BACKEND, BACKEND))
@@ -21,3 +22,14 @@ collect_ignore = [name for name, needs in _NEEDS.items() if not all(map(importli
 def pytest_collection_modifyitems(items):
     # JAX starts threads, which tests that fork or that count threads must not find.
     items.sort(key=lambda item: item.path.name.startswith("test_keras_"))
+
+
+@pytest.fixture
+def one_thread():
+    """PyTorch on one thread: the files of its tests ask for it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

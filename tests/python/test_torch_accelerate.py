@@ -13,15 +13,9 @@ from torch.nn.utils import parametrize
 
 from sepconv.torch import DepthwiseConv2d, SeparableConv2d, _ops, accelerate
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 F64 = torch.float64
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -10,13 +10,7 @@ from torch_cases import F64, images
 
 from sepconv.torch import DepthwiseConv2d, SeparableConv2d, accelerate
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def weight(*shape):

@@ -15,15 +15,9 @@ from torch_cases import F64, images, pair, results, same, seeded
 import sepconv.torch
 from sepconv.torch import DepthwiseConv2d, SeparableConv2d
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # Arguments: kernel, stride, padding, dilation, multiplier, bias.

@@ -12,13 +12,7 @@ from torch_cases import F64, images, pair, results, seeded
 import sepconv.torch
 from sepconv.torch import DepthwiseConv2d, SeparableConv2d
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # Dtypes, modes, threads, compilers.

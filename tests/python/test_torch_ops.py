@@ -10,16 +10,10 @@ from torch.nn import functional
 import sepconv
 from sepconv.torch import _ops
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LINEAR = ("linear", ())
 F64 = torch.float64
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def draw(*shape, dtype=F64, seed=0):

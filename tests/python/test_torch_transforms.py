@@ -10,6 +10,8 @@ from torch_cases import images, pair
 
 from sepconv.torch import DepthwiseConv2d, SeparableConv2d, accelerate
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 F32 = torch.float32
 
 
@@ -24,14 +26,6 @@ MAKERS = [
     lambda: SeparableConv2d(3, 4, 3, stride=2, padding="same_keras", activation="silu"),
     lambda: DepthwiseConv2d(3, 3, activation="silu"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.* is deprecated:DeprecationWarning")
