@@ -22,7 +22,20 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "python"))
 import expressions
 import keras
 import numpy as np
-from keras_cases import ACTIVATIONS, GOLDEN, LAYERS, Tape, draw, evaluate, fractions, integers, undrawn
+from keras_cases import (
+    ACTIVATIONS,
+    CURVED,
+    GOLDEN,
+    LAYERS,
+    PIECEWISE,
+    Tape,
+    draw,
+    evaluate,
+    fractions,
+    gradients_of_keras,
+    integers,
+    undrawn,
+)
 
 MODEL = """
 Sequential([
@@ -106,6 +119,53 @@ def record_layers(rng):
         rows.append([name, arguments, shape, largest, [list(w.shape) for w in weights], list(y.shape), dtype])
     write_json("layers", rows)
     write_npz("layers", given=given, exact=exact, rounded=rounded)
+
+
+# Gradients of ``sum(dy * layer(x))``, in float64 but for what Keras computes in float32 all the same: tanh.
+
+
+def gradient_cases(rng):
+    """As `layer_cases`. Every third SeparableConv1D is causal."""
+    for name in LAYERS:
+        for index, (activation, largest) in enumerate([*((a, 2) for a in PIECEWISE * 6), *((a, 0) for a in CURVED)]):
+            arguments, shape = draw(rng, name, largest_kernel=3, multiplier=2)
+            if name == "SeparableConv1D" and index % 3 == 0:
+                arguments["padding"] = "causal"
+            yield name, {**arguments, "activation": activation}, shape, largest
+
+
+def record_gradients(rng):
+    import jax
+
+    rows, given, exact, rounded = [], Tape("int8"), Tape("int32"), Tape("float64")
+    with jax.enable_x64(True):
+        for name, arguments, shape, largest in gradient_cases(rng):
+            front = 0
+            own = {**arguments, **undrawn(name), "dtype": "float64"}
+            if arguments["padding"] == "causal":  # Keras's layer has none, but zeros in front make it of a valid one
+                front, own["padding"] = (arguments["kernel_size"][0] - 1) * arguments["dilation_rate"][0], "valid"
+            axis = len(shape) - 1 if arguments["data_format"] == "channels_first" else 1
+            pads = [(front if i == axis else 0, 0) for i in range(len(shape))]
+            layer = getattr(keras.layers, name)(**own, name="layer")
+            padded = [size + sum(pad) for size, pad in zip(shape, pads, strict=True)]
+            layer.build(padded)
+            output = list(layer.compute_output_shape(padded))
+            data = [
+                integers(rng, s, largest) if largest else fractions(rng, s)
+                for s in (shape, output, *(w.shape for w in layer.weights))
+            ]
+            for part in data:
+                given.put(part)
+            x, dy, *weights = (part / (1 if largest else 64) for part in data)
+            layer.set_weights(weights)
+            x = np.pad(x, pads)
+            dtype = array(layer(x)).dtype.name
+            of_input, *of_weights = gradients_of_keras(layer, x, dy)
+            for gradient in (np.take(of_input, range(front, padded[axis]), axis), *of_weights):
+                (exact if largest else rounded).put(gradient)
+            rows.append([name, arguments, shape, largest, [list(w.shape) for w in weights], output, dtype])
+    write_json("gradients", rows)
+    write_npz("gradients", given=given, exact=exact, rounded=rounded)
 
 
 # Losses.
@@ -243,6 +303,7 @@ PARTS = {
     "functions": record_functions,
     "file": record_file,
     "losses": record_losses,
+    "gradients": record_gradients,
     "layers": record_layers,
 }
 

@@ -15,6 +15,10 @@ ACTIVATIONS = (
     "tanh_shrink sigmoid sparse_sigmoid exponential hard_sigmoid hard_silu hard_tanh hard_shrink linear mish log_softmax "
     "log_sigmoid sparsemax swish hard_swish"
 ).split()
+# The activations of the recorded gradients. Whole numbers stay whole through the first; the others have slopes, and slopes of these, of at
+# most 2: softmax's rows of the Jacobian too, in sum.
+PIECEWISE = ("linear", "relu")
+CURVED = ("tanh", "sigmoid", "softmax", "silu", "gelu", "mish", "softplus")
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
@@ -66,13 +70,13 @@ def fractions(rng, shape):
     return np.clip(np.rint(rng.standard_normal(shape) * 32), -127, 127).astype(np.int8)
 
 
-def magnitude(layer, x):
-    """What `layer` without activation gives where nothing cancels: a rounding error is a small multiple of it."""
+def absolute(layer, shape):
+    """`layer` without activation, in float64, and with weights with which nothing cancels: what it gives bounds rounding errors."""
     twin_config = {**layer.get_config(), "dtype": "float64", "activation": None, "name": "twin"}
     twin = type(layer).from_config(twin_config)
-    twin.build(x.shape)
+    twin.build(shape)
     twin.set_weights([np.abs(w.astype(np.float64)) for w in layer.get_weights()])
-    return twin(np.abs(np.asarray(x, np.float64)))
+    return twin
 
 
 def check(layer, x, y, expected):
@@ -81,7 +85,7 @@ def check(layer, x, y, expected):
     unit = UNIT[dtype]
     # Each term rounds once. In Keras a 16-bit layer also rounds between its two convolutions.
     terms = sum(np.prod(w.shape[:-1]) for w in layer.weights if w.name != "bias") + 2 if dtype in ("float32", "float64") else 4
-    error = unit * terms * magnitude(layer, x)
+    error = unit * terms * absolute(layer, x.shape)(np.abs(np.asarray(x, np.float64)))
     y, expected = y.astype(np.float64), np.asarray(expected, np.float64)
     assert y.shape == expected.shape
     if layer.get_config()["activation"] != "linear":
@@ -89,6 +93,38 @@ def check(layer, x, y, expected):
         room = max(2e-6, 6 * unit)
         error = room + (2 * np.max(error, initial=0) + room) * np.maximum(np.abs(expected), 1)
     np.testing.assert_array_less(np.abs(y - expected), error + 1e-30)
+
+
+def check_gradients(layer, x, dy, found, expected, dtype):
+    """That the gradients `found`, of `layer`, and `expected`, of Keras in `dtype`, differ by rounding alone, for an activation of CURVED.
+
+    They are linear in the gradient of the convolution, which is that of the output times a slope, at most 2. It errs by the slope's own
+    rounding (an exponential, a division and a few more) and by twice what the convolution errs.
+    """
+    z, pullback = absolute(layer, x.shape).vjp(np.abs(x))
+    unit = float(np.finfo(layer.compute_dtype).eps + np.finfo(dtype).eps) / 2
+    terms = sum(np.prod(w.shape[:-1]) for w in layer.weights) + z.size  # no sum has more
+    share = 2 * terms * unit + 32 * unit + 2 * terms * unit * z.max()
+    limits = pullback(np.full(z.shape, share * np.abs(dy).max()))
+    for a, b, limit in zip(found, expected, [limits.input, *limits.weights], strict=True):
+        assert a.dtype == layer.compute_dtype and a.shape == b.shape
+        np.testing.assert_array_less(np.abs(a - b), limit + 1e-30)
+
+
+def gradients_of_keras(layer, x, dy, losses=0.0):
+    """Of ``sum(dy * layer(x)) + losses * sum(layer.losses)``, on JAX: the input's, then those of the trainable weights."""
+    import jax
+
+    def loss(trained, x):
+        y, _ = layer.stateless_call(trained, [v.value for v in layer.non_trainable_variables], x)
+        # stateless_call leaves out the loss of the activity.
+        own = [v.regularizer(value) for v, value in zip(layer.trainable_variables, trained, strict=True) if v.regularizer]
+        if layer.activity_regularizer:
+            own.append(layer.activity_regularizer(y) / len(x))
+        return (y * dy).sum() + losses * sum(own)
+
+    trained, of_input = jax.grad(loss, (0, 1))([v.value for v in layer.trainable_variables], jax.numpy.asarray(x))
+    return [np.asarray(of_input), *map(np.asarray, trained)]
 
 
 class Tape:

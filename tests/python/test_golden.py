@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from keras_cases import ACTIVATIONS, GOLDEN, LAYERS, check, evaluate, plain, recorded, tapes
+from keras_cases import ACTIVATIONS, CURVED, GOLDEN, LAYERS, PIECEWISE, check, check_gradients, evaluate, plain, recorded, tapes
 
 import sepconv
 from sepconv.layers import deserialize, serialize
@@ -80,6 +80,59 @@ def test_the_recording_covers_the_arguments():
             assert any(row[1][key][0] != row[1][key][1] for row in rows)
     outputs = [expected for _, _, _, expected in READ]
     assert sum(np.count_nonzero(y) for y in outputs) > 0.7 * sum(y.size for y in outputs)
+
+
+# Gradients.
+
+
+def read_gradients():
+    """(row, input, gradient of the output, weights, gradients of input and weights) of every recorded case."""
+    tape = tapes("gradients")
+    for row in recorded("gradients"):
+        _, _, shape, largest, weights, output, _ = row
+        x, dy, *values = (tape["given"].take(s) / (1 if largest else 64) for s in (shape, output, *weights))
+        yield row, x, dy, values, [tape["exact" if largest else "rounded"].take(s) for s in (shape, *weights)]
+    assert all(t.ended for t in tape.values())
+
+
+GRADIENTS = list(read_gradients())
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "read", GRADIENTS, ids=lambda read: f"{read[0][0]}-{read[0][1]['activation']}-{'x'.join(map(str, read[0][2]))}"
+)
+def test_a_layers_gradients_are_those_of_keras(read, dtype):
+    (name, arguments, _, largest, _, _, keras_dtype), x, dy, weights, expected = read
+    layer = getattr(sepconv.layers, name)(**arguments, dtype=dtype, weights=weights)
+    y, pullback = layer.vjp(x.astype(dtype))
+    assert y.shape == dy.shape
+    gradients = pullback(dy.astype(dtype))
+    found = [gradients.input, *gradients.weights]
+    if largest:
+        assert len(found) == len(expected) and all(map(np.array_equal, found, expected))
+    else:
+        check_gradients(layer, x, dy, found, expected, keras_dtype)
+
+
+def test_the_recording_of_gradients_covers_the_arguments():
+    for name in LAYERS:
+        rows = [row for row, *_ in GRADIENTS if row[0] == name]
+        seen = {
+            key: {row[1][key] for row in rows} for key in ("padding", "data_format", "use_bias", "depth_multiplier", "activation")
+        }
+        assert seen == {
+            "padding": {"valid", "same", *(["causal"] if name == "SeparableConv1D" else [])},
+            "data_format": {"channels_first", "channels_last"},
+            "use_bias": {True, False},
+            "depth_multiplier": {1, 2},
+            "activation": {*PIECEWISE, *CURVED},
+        }
+        for axis in range(2 if name.endswith("2D") else 1):
+            for key in ("strides", "dilation_rate", "kernel_size"):
+                assert {row[1][key][axis] for row in rows} == {1, 2, 3}
+    gradients = [g for *_, expected in GRADIENTS for g in expected]
+    assert sum(map(np.count_nonzero, gradients)) > 0.5 * sum(g.size for g in gradients)
 
 
 # Losses.

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from keras_cases import ACTIVATIONS, LAYERS, check, draw, evaluate, plain, recorded, undrawn
+from keras_cases import ACTIVATIONS, LAYERS, check, draw, evaluate, gradients_of_keras, plain, recorded, undrawn
 
 import sepconv
 from sepconv.layers import deserialize, serialize
@@ -342,22 +342,6 @@ def test_the_recording_is_of_this_keras():
     """Of the configurations at least: other versions may add keys, and then the recording is to be made anew."""
     for expression, form, _ in recorded("configs"):
         assert plain(keras().layers.serialize(evaluate(expression, keras()))) == form
-
-
-def gradients_of_keras(layer, x, dy, losses):
-    """Of ``sum(dy * layer(x)) + losses * sum(layer.losses)``: the input's, then those of the trainable weights."""
-    import jax
-
-    def loss(trained, x):
-        y, _ = layer.stateless_call(trained, [v.value for v in layer.non_trainable_variables], x)
-        # stateless_call leaves out the loss of the activity.
-        own = [v.regularizer(value) for v, value in zip(layer.trainable_variables, trained, strict=True) if v.regularizer]
-        if layer.activity_regularizer:
-            own.append(layer.activity_regularizer(y) / len(x))
-        return (y * dy).sum() + losses * sum(own)
-
-    trained, of_input = jax.grad(loss, (0, 1))([v.value for v in layer.trainable_variables], jax.numpy.asarray(x))
-    return [np.asarray(of_input), *map(np.asarray, trained)]
 
 
 @pytest.mark.parametrize("seed", range(40))
