@@ -1,4 +1,4 @@
-"""Twenty ways to break the library, each a text that is replaced by another, and the tests that must notice."""
+"""Thirty ways to break the library, each a text that is replaced by another, and the tests that must notice."""
 
 from __future__ import annotations
 
@@ -103,6 +103,56 @@ FAULTS = [
         "if (channels + 1 < block) value = first(value, channels + 1 - at);",
         ["test_pair_rows"],
     ),
+    # Gradients.
+    Fault(
+        "kink_has_a_slope",
+        "csrc/src/kernels/reduce.hpp",
+        "select<T>((x > lo) & ~(x >= hi), value, vec<T>{})",
+        "select<T>((x >= lo) & ~(x >= hi), value, vec<T>{})",
+        ["test_reduce", "test_golden.py"],
+    ),
+    Fault(
+        "gradient_of_other_stride",
+        "csrc/src/kernels/filter_gradient.hpp",
+        "g.stride = a.stride_width;",
+        "g.stride = a.stride_height;",
+        ["test_filter_gradient", "test_golden.py"],
+    ),
+    Fault(
+        "readers_above_forgotten",
+        "csrc/src/plan/vjp.cpp",
+        "out.needed = {std::min(r.first, out.own.first), std::max(r.last, out.own.last)};",
+        "out.needed = {out.own.first, std::max(r.last, out.own.last)};",
+        ["test_vjp"],
+    ),
+    Fault(
+        "halo_counts_twice",
+        "csrc/src/op/vjp_pair.cpp",
+        "if (!own || !v_.wants(SEPCONV_GRADIENT_BIAS)) return;",
+        "if (!v_.wants(SEPCONV_GRADIENT_BIAS)) return;",
+        ["test_vjp"],
+    ),
+    Fault(
+        "second_slab_forgets",
+        "csrc/src/op/vjp_pair.cpp",
+        "pointwise_gradient(m, from, to, started_ || i > 0);",
+        "pointwise_gradient(m, from, to, i > 0);",
+        ["test_vjp"],
+    ),
+    Fault(
+        "last_part_lost",
+        "csrc/src/op/vjp.cpp",
+        "for (int64_t part = 1; part < v.parts; ++part)",
+        "for (int64_t part = 1; part + 1 < v.parts; ++part)",
+        ["test_vjp"],
+    ),
+    Fault(
+        "last_chunk_lost",
+        "csrc/src/op/vjp.cpp",
+        "for (int64_t i = 1; i < v.mask_chunks; ++i)",
+        "for (int64_t i = 1; i + 1 < v.mask_chunks; ++i)",
+        ["test_vjp"],
+    ),
     # Plans and packs.
     Fault(
         "same_pads_the_top",
@@ -146,6 +196,13 @@ FAULTS = [
         "if packed is None or packed[0] is not state:",
         "if packed is None:",
         ["test_base.py"],
+    ),
+    Fault(
+        "stale_pullback",
+        "python/sepconv/_plans.py",
+        "weights = tuple(None if w is None else w.astype(sums, copy=False) for w in self._arrange(state.arrays))",
+        "weights = prepared.vjps.setdefault(-1, tuple(None if w is None else w.astype(sums) for w in self._arrange(state.arrays)))",
+        ["test_vjp.py"],
     ),
     Fault(
         "same_rule_of_pytorch",

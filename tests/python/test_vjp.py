@@ -166,6 +166,20 @@ def test_a_pullback_keeps_its_moment():
     assert len(again.weights) == 3
 
 
+@pytest.mark.parametrize("activation", ["relu", "silu", "softmax"])  # the core keeps the output, the argument; NumPy finishes
+def test_the_next_step_has_the_new_weights(activation):
+    x = image(2, 6, 6, 3)
+    for cls, sizes in ((SeparableConv2D, (4, 3)), (DepthwiseConv2D, (3,))):
+        layer = cls(*sizes, activation=activation)
+        for step in range(3):
+            y, pullback = layer.vjp(x)
+            dy = image(*y.shape, seed=step)
+            z, expected = cls(*sizes, activation=activation, weights=layer.get_weights()).vjp(x)
+            a, b = pullback(dy), expected(dy)
+            assert np.array_equal(y, z) and np.array_equal(a.input, b.input) and all(map(np.array_equal, a.weights, b.weights))
+            layer.set_weights([w - 0.1 * g for w, g in zip(layer.weights, a.weights, strict=True)])
+
+
 def test_losses_are_added():
     layer = SeparableConv2D(
         4, 3, dtype="float64", depthwise_regularizer="l2", pointwise_regularizer="l1", activity_regularizer="l2", activation="silu"
