@@ -106,8 +106,10 @@ TEST(vjp, images_of_many_slabs_for_any_number_of_threads) {
       {SEPCONV_SEPARABLE, {19, 7, 7, 40}, 3, 1, 1, 1, 40},   {SEPCONV_SEPARABLE, {1, 1, 20000, 5}, 5, 3, 2, 1, 9},
       {SEPCONV_DEPTHWISE, {1, 1, 20000, 9}, 3, 1, 50, 1, 0}, {SEPCONV_SEPARABLE, {1, 70, 41, 3}, 3, 2, 1, 8, 19},
       {SEPCONV_DEPTHWISE, {1, 40, 71, 2}, 5, 1, 2, 16, 0},   {SEPCONV_SEPARABLE, {1, 33, 37, 3}, 3, 1, 1, 11, 18},
+      {SEPCONV_SEPARABLE, {9, 91, 92, 2}, 3, 1, 1, 1, 3},
   };
   int64_t i = 0, slabs = 0, parts = 0;
+  bool halo_within_a_part = false;  // of channels whose sums of a bias are made beside the rest
   for (const shape& s : shapes)
     for (int32_t layout : {SEPCONV_CHANNELS_LAST, SEPCONV_CHANNELS_FIRST}) {
       if (i++ >= sample(80)) return;
@@ -133,9 +135,11 @@ TEST(vjp, images_of_many_slabs_for_any_number_of_threads) {
       const sepconv_vjp plan = sepconv::make_vjp(spec, wanted, nullptr);
       slabs = std::max(slabs, plan.slabs);
       parts = std::max(parts, plan.parts);
+      halo_within_a_part |= plan.alone && plan.slabs > 1 && plan.units > plan.parts;
     }
   EXPECT_GT(slabs, 2);
   EXPECT_GT(parts, 2);
+  EXPECT_TRUE(halo_within_a_part);
 }
 
 // One masked output gradient, and 4 MB a thread: the weights, however many, aren't copied whole.
