@@ -1,7 +1,11 @@
 #include "arrays.hpp"
 
+#include <pybind11/stl.h>
+
+#include <cstdint>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "module.hpp"
 
@@ -102,6 +106,16 @@ py::array empty(const py::tuple& shape, const py::dtype& dtype) {
   return new_array(sizes, dtype);
 }
 
+// Whether the memory at each address equals that at another, which comes with its size in bytes.
+bool same_bytes(const std::vector<std::uintptr_t>& addresses, const std::vector<std::pair<std::uintptr_t, std::size_t>>& others) {
+  if (addresses.size() != others.size()) return false;
+  const py::gil_scoped_release release;
+  for (std::size_t i = 0; i < others.size(); ++i)
+    if (std::memcmp(reinterpret_cast<const void*>(addresses[i]), reinterpret_cast<const void*>(others[i].first), others[i].second) != 0)
+      return false;
+  return true;
+}
+
 }  // namespace
 
 sepconv_dtype dtype_of(const std::string& name) {
@@ -182,6 +196,7 @@ void register_arrays(py::module_& m) {
   m.def("activation_keeps", &activation_keeps, py::arg("kind"), py::arg("params") = py::tuple());
   m.def("derive", &derive, py::arg("kept"), py::arg("gradient"), py::arg("kind"), py::arg("params") = py::tuple());
   m.def("transpose", &transpose, py::arg("array"));
+  m.def("same_bytes", &same_bytes, py::arg("addresses"), py::arg("others"));
   m.def("empty", &empty, py::arg("shape"), py::arg("dtype"));
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from .._arguments import refuse
 from .._plans import Activation
 from . import _kernels, _layers
 from ._activations import form_of_module
+from ._kept import Source
 from ._layers import DepthwiseConv2d, SeparableConv2d
 
 _LINEAR: Activation = ("linear", ())
@@ -85,8 +86,8 @@ class Conv2d(nn.Conv2d):
             return self._conv_forward(input, weight, bias)
         form = _layers.form_of_pair(self, self.padding)
         if self.groups > 1:
-            return _layers.convolve(input, form, weight, None, None, bias)
-        return _layers.convolve(input, form, None, None, weight, bias)
+            return _layers.convolve(self, input, form, weight, None, None, bias)
+        return _layers.convolve(self, input, form, None, None, weight, bias)
 
 
 class Sequential(nn.Sequential):
@@ -128,14 +129,16 @@ class _Run(NamedTuple):
             for member in self.members:
                 input = member(input)
             return input
-        first = self.depthwise
-        depthwise, depthwise_bias = _fold(first, self.middle_norm)
-        if self.pointwise is None:
+        first, second = self.depthwise, self.pointwise
+        norms = (self.middle_norm, self.norm)
+        tensors, constants = sum(map(_statistics, norms), ()), tuple(norm and norm.eps for norm in norms)
+        if second is None:
             form = _layers.form_of_pair(first, first.padding, self.middle)
-            return _layers.convolve(input, form, depthwise, None, None, depthwise_bias)
-        pointwise, bias = _fold(self.pointwise, self.norm)
-        form = _layers.form_of_pair(first, first.padding, self.activation, self.middle)
-        return _layers.convolve(input, form, depthwise, depthwise_bias, pointwise, bias)
+            weights: Any = (first.weight, first.bias, None, None)
+        else:
+            form = _layers.form_of_pair(first, first.padding, self.activation, self.middle)
+            weights = (first.weight, first.bias, second.weight, second.bias)
+        return _layers.compute(first, input, Source(form, weights + tensors, constants, _fold_run))
 
 
 def _runs(members: list[Any], folds: Callable[[Any], bool], kind: type[nn.Conv2d]) -> Iterator[Any]:
@@ -214,22 +217,33 @@ def _folds(norm: Any) -> bool:
     return not norm.training and getattr(norm, "running_mean", None) is not None
 
 
-def _fold(module: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor | None]:
+def _statistics(norm: nn.BatchNorm2d | None) -> tuple[Tensor | None, ...]:
+    return (None,) * 4 if norm is None else (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+
+
+def _fold_run(tensors: Sequence[Tensor | None], constants: tuple[Any, ...]) -> Sequence[Tensor | None]:
+    """The weights of a run, of those of its convolutions and of its normalisations."""
+    depthwise, depthwise_bias = _fold(tensors[:2], tensors[4:8], constants[0])
+    if tensors[2] is None:
+        return depthwise, None, None, depthwise_bias
+    return depthwise, depthwise_bias, *_fold(tensors[2:4], tensors[8:], constants[1])
+
+
+def _fold(convolution: Sequence[Any], norm: Sequence[Any], eps: Any) -> tuple[Tensor, Tensor | None]:
     """Weight and bias of a convolution and the normalisation after it, of 16 bits in float32. Gradients flow through."""
-    if norm is None:
-        return module.weight, module.bias
-    mean, variance = _wide(norm.running_mean), _wide(norm.running_var)
-    factor = torch.rsqrt(variance + norm.eps)
-    if norm.weight is not None:
-        factor = factor * _wide(norm.weight)
-    term = -mean * factor if module.bias is None else (_wide(module.bias) - mean) * factor
-    if norm.bias is not None:
-        term = term + _wide(norm.bias)
-    return _wide(module.weight) * factor.reshape(-1, 1, 1, 1), term
+    weight, bias = convolution
+    if norm[0] is None:
+        return weight, bias
+    weight, bias, mean, variance, scale, shift = map(_wide, (weight, bias, *norm))
+    factor = torch.rsqrt(variance + eps)
+    if scale is not None:
+        factor = factor * scale
+    term = -mean * factor if bias is None else (bias - mean) * factor
+    return weight * factor.reshape(-1, 1, 1, 1), term if shift is None else term + shift
 
 
 def _wide(tensor: Any) -> Any:
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+    return tensor.float() if tensor is not None and tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def _fits(input: Any, module: nn.Conv2d, weight: Tensor) -> bool:

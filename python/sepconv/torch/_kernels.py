@@ -67,15 +67,14 @@ class Problem(NamedTuple):
 def problem(form: str, x: Tensor, weights: Sequence[Any], find: Callable[..., Problem] | None = None) -> Problem:
     """The problem of these tensors. `find` is `make_problem` for compilers, whose sizes may be symbols."""
     depthwise, _, pointwise, _ = weights
+    shapes = (None if depthwise is None else depthwise.shape, None if pointwise is None else pointwise.shape)
+    return (find or _problem)(form, *kind_of(form, x), *shapes)
+
+
+def kind_of(form: str, x: Tensor) -> tuple[torch.dtype, str, int]:
+    """What the problem depends on of the input: its dtype, the order of its memory, its channels."""
     data_format = _read(form)[3]
-    return (find or _problem)(
-        form,
-        x.dtype,
-        _memory_order(x, data_format),
-        x.shape[-1 if data_format == "channels_last" else 1],
-        None if depthwise is None else depthwise.shape,
-        None if pointwise is None else pointwise.shape,
-    )
+    return x.dtype, _memory_order(x, data_format), x.shape[-1 if data_format == "channels_last" else 1]
 
 
 def make_problem(form: str, dtype: Any, order: str, channels: int, depthwise: Any, pointwise: Any) -> Problem:
@@ -200,14 +199,25 @@ class Pass(NamedTuple):
 
 def compute(x: Tensor, weights: Sequence[Tensor | None], form: str, keep: bool) -> tuple[Tensor, Pass]:
     """The output; with `keep`, the pass has all that it should."""
-    p, threads = problem(form, x, weights), torch.get_num_threads()
-    array, convolution, state = _array(x).transpose(p.inside), p.convolution.at(_runtime.products()), state_of(weights, p)
+    p = problem(form, x, weights)
+    state = state_of(weights, p)
     if keep and p.keeps == 2:
+        array, convolution, threads = _array(x).transpose(p.inside), p.convolution.at(_runtime.products()), torch.get_num_threads()
         output, kept = convolution.keeping(convolution.prepare(array, None, threads), array, threads, state)
         assert kept is not None
         return _tensor(output.transpose(p.outside)), Pass(p, state, _tensor(kept.transpose(p.outside)))
-    result = _tensor(convolution.run(array, array, None, threads, state).transpose(p.outside))
+    result = run(x, p, p.convolution, state)
     return result, Pass(p, state, result if p.keeps == 1 else None)
+
+
+def run(x: Tensor, p: Problem, convolution: Convolution, state: Any) -> Tensor:
+    """The output by `convolution`, whose problem is `p`."""
+    convolution, threads = convolution.at(_runtime.products()), torch.get_num_threads()
+    array = _array(x).transpose(p.inside)
+    output = convolution.recall(array, None, threads, state)
+    if output is None:
+        output = convolution.run(array, array, None, threads, state)
+    return _tensor(output.transpose(p.outside))
 
 
 def differentiate(

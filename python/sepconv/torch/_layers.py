@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from .._arguments import integer, integers, one_of, refuse, refuse_shape
 from .._plans import Activation
-from . import _kernels, _ops
+from . import _kept, _kernels, _ops
 from ._activations import form_of
+from ._kept import Source
 
 _WORDS = ("valid", "same", "same_keras")
 _LINEAR: Activation = ("linear", ())
@@ -62,7 +63,9 @@ class SeparableConv2d(nn.Module):
     Notes
     -----
     Inputs are ``(batch, channels, height, width)`` or without the batch, in either memory format and with any strides; the output has the
-    memory format of the input. Nothing is copied. Weights are read afresh at every call. ``torch.get_num_threads()`` threads compute.
+    memory format of the input. Inputs and outputs aren't copied. Weights may change at any time, by any route; while no gradients are wanted
+    and every bit of them is what it was at the last call, which a copy tells, they aren't packed again. ``torch.get_num_threads()`` threads
+    compute.
 
     Examples
     --------
@@ -103,7 +106,7 @@ class SeparableConv2d(nn.Module):
         weight = depthwise.weight  # once, since parametrizations compute it
         check_input(input, depthwise.in_channels, weight.dtype)
         form = form_of_pair(depthwise, self.padding, self.activation)
-        return convolve(input, form, weight, depthwise.bias, pointwise.weight, pointwise.bias)
+        return convolve(self, input, form, weight, depthwise.bias, pointwise.weight, pointwise.bias)
 
     def extra_repr(self) -> str:
         shown = [f"padding={self.padding!r}"] if self.padding == "same_keras" else []
@@ -153,7 +156,7 @@ class DepthwiseConv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         weight = self.weight  # once, since parametrizations compute it
         check_input(input, self.in_channels, weight.dtype)
-        return convolve(input, form_of_pair(self, self.padding, self.activation), weight, None, None, self.bias)
+        return convolve(self, input, form_of_pair(self, self.padding, self.activation), weight, None, None, self.bias)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (f", activation={self.activation[0]}" if self.activation != _LINEAR else "")
@@ -246,15 +249,13 @@ def agree(one: torch.dtype, other: torch.dtype) -> bool:
     return one == other or (torch.is_autocast_enabled("cpu") and torch.float64 not in (one, other))
 
 
-def convolve(
-    input: Tensor,
-    form: str,
-    depthwise: Tensor | None,
-    depthwise_bias: Tensor | None,
-    pointwise: Tensor | None,
-    bias: Tensor | None,
-) -> Tensor:
-    """The operator with weights in PyTorch's shapes."""
+def convolve(owner: nn.Module, input: Tensor, form: str, *weights: Tensor | None) -> Tensor:
+    """The operator with weights in PyTorch's shapes, which belong to the module `owner`."""
+    return compute(owner, input, Source(form, weights))
+
+
+def compute(owner: nn.Module, input: Tensor, source: Source) -> Tensor:
+    """The operator with weights of `source`, which belongs to the module `owner`."""
     if input.dim() == 4:
-        return _ops.call(input, depthwise, depthwise_bias, pointwise, bias, form)
-    return _ops.call(input.unsqueeze(0), depthwise, depthwise_bias, pointwise, bias, form).squeeze(0)
+        return _kept.convolve(owner, input, source)
+    return _kept.convolve(owner, input.unsqueeze(0), source).squeeze(0)

@@ -1,6 +1,7 @@
 """Convolutions of tensors: the operator ``torch.ops.sepconv.convolve``, which compilers take as a whole, and its gradient.
 
-Weights are packed at every call, since a tensor can change by routes that nothing counts (``p.data``, views of NumPy).
+Weights are packed at every call, since a tensor can change by routes that nothing counts (``p.data``, views of NumPy). Modules keep packs
+beside a copy of the weights (`_kept`).
 """
 
 from __future__ import annotations
@@ -108,6 +109,37 @@ def call(
 ) -> Tensor:
     """`convolve`, for those who keep its `form`."""
     tensors = (x, depthwise, depthwise_bias, pointwise, bias)
+    plain, keep = _look_at(tensors)
+    if not plain:
+        for tensor, name in zip(tensors, _NAMES, strict=True):
+            if tensor is not None:
+                check(tensor, name)
+    x = cast(x)
+    if not plain:
+        output: Tensor = torch.ops.sepconv.convolve.default(x, *tensors[1:], form, keep)[0]
+    elif keep:  # past the dispatcher, which costs as much as a small convolution
+        output = _Convolution.apply(x, *tensors[1:], form)
+    else:
+        output = compute(x, tensors[1:], form, False)[0]
+    return output
+
+
+def cast(x: Tensor) -> Tensor:
+    """`x` as autocast has it."""
+    if x.dtype != torch.float64 and torch.is_autocast_enabled("cpu"):
+        return x.to(torch.get_autocast_dtype("cpu"))
+    return x
+
+
+def computes_only(tensors: Sequence[Tensor | None]) -> bool:
+    """Whether a call with these is a computation and no more: no gradients, and nobody who looks on."""
+    if torch.compiler.is_compiling() or (torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)):
+        return False  # the usual answers, before `call` looks
+    return _look_at(tensors) == (True, False)
+
+
+def _look_at(tensors: Sequence[Tensor | None]) -> tuple[bool, bool]:
+    """Whether the core can be called with these, past the dispatcher, and whether gradients may be asked for. Tangents are refused."""
     plain, keep = not _is_traced(), False
     for tensor in tensors:
         if tensor is not None:
@@ -118,20 +150,7 @@ def call(
     keep = keep and (torch.is_grad_enabled() or torch.jit.is_tracing())
     if not torch.compiler.is_compiling() and forward_ad._current_level >= 0 and any(map(_has_tangent, tensors)):
         _refuse_tangents()  # else they were lost in silence
-    if not plain:
-        for tensor, name in zip(tensors, _NAMES, strict=True):
-            if tensor is not None:
-                check(tensor, name)
-    if x.dtype != torch.float64 and torch.is_autocast_enabled("cpu"):
-        x = x.to(torch.get_autocast_dtype("cpu"))
-        tensors = (x, *tensors[1:])
-    if not plain:
-        output: Tensor = torch.ops.sepconv.convolve.default(*tensors, form, keep)[0]
-    elif keep:  # past the dispatcher, which costs as much as a small convolution
-        output = _Convolution.apply(*tensors, form)
-    else:
-        output = compute(x, tensors[1:], form, False)[0]
-    return output
+    return plain, keep
 
 
 _NAMES = ("input", "depthwise", "depthwise_bias", "pointwise", "bias")
