@@ -24,9 +24,9 @@ def calls(monkeypatch):
     made = []
     original = _ops.call
 
-    def call(x, depthwise, depthwise_bias, pointwise, bias, form):
-        made.append(("d" if depthwise is not None else "") + ("p" if pointwise is not None else ""))
-        return original(x, depthwise, depthwise_bias, pointwise, bias, form)
+    def call(x, weights, form):
+        made.append(("d" if weights[0] is not None else "") + ("p" if weights[2] is not None else ""))
+        return original(x, weights, form)
 
     monkeypatch.setattr(_ops, "call", call)
     return made

@@ -33,8 +33,7 @@ class Source(NamedTuple):
         return self.tensors if self.fold is None else self.fold(self.tensors, self.constants)
 
     def call(self, x: Tensor) -> Tensor:
-        depthwise, depthwise_bias, pointwise, bias = self.weights()
-        return _ops.call(x, depthwise, depthwise_bias, pointwise, bias, self.form)
+        return _ops.call(x, self.weights(), self.form)
 
 
 class _State(NamedTuple):

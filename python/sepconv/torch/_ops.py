@@ -75,14 +75,8 @@ def convolve(
     RuntimeError
         If a tensor has a tangent (forward-mode differentiation).
     """
-    return call(
-        x,
-        depthwise,
-        depthwise_bias,
-        pointwise,
-        bias,
-        form(strides, padding, dilation, data_format, activation, depthwise_activation),
-    )
+    written = form(strides, padding, dilation, data_format, activation, depthwise_activation)
+    return call(x, (depthwise, depthwise_bias, pointwise, bias), written)
 
 
 @torch.compiler.assume_constant_result
@@ -104,11 +98,9 @@ def form(
     return write_form(tuple(strides), pads, tuple(dilation), data_format, activation, depthwise_activation, channels)
 
 
-def call(
-    x: Tensor, depthwise: Tensor | None, depthwise_bias: Tensor | None, pointwise: Tensor | None, bias: Tensor | None, form: str
-) -> Tensor:
-    """`convolve`, for those who keep its `form`."""
-    tensors = (x, depthwise, depthwise_bias, pointwise, bias)
+def call(x: Tensor, weights: Sequence[Tensor | None], form: str) -> Tensor:
+    """`convolve`, for those who keep its `form`. The weights are its four, in its order."""
+    tensors = (x, *weights)
     plain, keep = _look_at(tensors)
     if not plain:
         for tensor, name in zip(tensors, _NAMES, strict=True):
@@ -116,11 +108,11 @@ def call(
                 check(tensor, name)
     x = cast(x)
     if not plain:
-        output: Tensor = torch.ops.sepconv.convolve.default(x, *tensors[1:], form, keep)[0]
+        output: Tensor = torch.ops.sepconv.convolve.default(x, *weights, form, keep)[0]
     elif keep:  # past the dispatcher, which costs as much as a small convolution
-        output = _Convolution.apply(x, *tensors[1:], form)
+        output = _Convolution.apply(x, *weights, form)
     else:
-        output = compute(x, tensors[1:], form, False)[0]
+        output = compute(x, weights, form, False)[0]
     return output
 
 
