@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
       // From fresh values every time: some functions run away when repeated.
       add(name + "/" + c.activation, 0, static_cast<double>(count), [=, activate = k.activate] {
         std::copy_n(x->get(), count, y->get());
-        activate(activation.kind, activation.params, y->get(), static_cast<std::size_t>(count));
+        activate(activation.kind, activation.params, y->get(), 0, 1, count);
       });
     }
   });

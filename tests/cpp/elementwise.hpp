@@ -65,7 +65,7 @@ std::vector<T> samples(int64_t count, double range) {
 
 template <class T>
 std::vector<T> activated(const std::string& isa, const sepconv_activation& a, std::vector<T> x) {
-  sepconv::find_isa(isa.c_str()).sets[dtype_of<T>]->activate(a.kind, a.params, x.data(), x.size());
+  sepconv::find_isa(isa.c_str()).sets[dtype_of<T>]->activate(a.kind, a.params, x.data(), 0, 1, static_cast<int64_t>(x.size()));
   return x;
 }
 

@@ -105,13 +105,32 @@ void expect_any_length(const activation& a) {
         const test::guarded buffer(count * sizeof(T), side);
         T* data = buffer.as<T>();
         std::copy_n(x.begin(), count, data);
-        set.activate(a.is.kind, a.is.params, data, count);
+        set.activate(a.is.kind, a.is.params, data, 0, 1, static_cast<int64_t>(count));
         EXPECT_TRUE(buffer.intact()) << isa << ' ' << count;
         EXPECT_TRUE(test::same(std::vector<T>(data, data + count), std::vector<T>(whole.data(), whole.data() + count)))
             << isa << ' ' << count;
       }
   }
 }
+
+// Rows with gaps: each as if it were alone, and the gaps stay.
+template <class T>
+void expect_rows(const activation& a) {
+  const std::vector<T> x = test::samples<T>(80, 8);
+  for (const std::string& isa : isas()) {
+    const sepconv::kernel_set& set = *sepconv::find_isa(isa.c_str()).sets[test::dtype_of<T>];
+    for (const int64_t count : {1, 16, 19}) {
+      std::vector<T> expected = x, y = x;
+      for (std::size_t row = 0; row < 4; ++row)
+        set.activate(a.is.kind, a.is.params, expected.data() + row * 20, 0, 1, count);
+      set.activate(a.is.kind, a.is.params, y.data(), 20, 4, count);
+      EXPECT_TRUE(test::same(y, expected)) << isa << ' ' << count;
+    }
+  }
+}
+
+TEST_P(activate, rows_of_float) { expect_rows<float>(GetParam()); }
+TEST_P(activate, rows_of_double) { expect_rows<double>(GetParam()); }
 
 TEST_P(activate, any_length_of_float) { expect_any_length<float>(GetParam()); }
 TEST_P(activate, any_length_of_double) { expect_any_length<double>(GetParam()); }

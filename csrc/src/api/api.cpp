@@ -218,14 +218,14 @@ sepconv_status sepconv_activate(const sepconv_activation* activation, int32_t dt
     require(data, "data");
     const kernel_set& k = *find_isa(nullptr).sets[dtype];
     const float_modes_guard modes;
-    if (dtype == SEPCONV_FLOAT32 || dtype == SEPCONV_FLOAT64) return k.activate(activation->kind, activation->params, data, count);
+    if (dtype == SEPCONV_FLOAT32 || dtype == SEPCONV_FLOAT64) return k.activate(activation->kind, activation->params, data, 0, 1, static_cast<int64_t>(count));
     constexpr std::size_t piece = 1024;
     alignas(64) float wide[piece];
     uint16_t* narrow = static_cast<uint16_t*>(data);
     for (std::size_t at = 0; at < count; at += piece) {
       const std::size_t n = std::min(piece, count - at);
       k.copy_lines(narrow + at, 0, 1, 1, static_cast<int64_t>(n), wide, 0);
-      k.activate(activation->kind, activation->params, wide, n);
+      k.activate(activation->kind, activation->params, wide, 0, 1, static_cast<int64_t>(n));
       k.store_tile(wide, 0, 1, static_cast<int64_t>(n), narrow + at, 0, 1);
     }
   });

@@ -24,10 +24,10 @@ struct gate {
   // `below` is -|u|
   SEPCONV_INLINE gate(vec<T> x, vec<T> below, vec<T> low = vec<T>{}) {
     const power<T> e = split_exp<T>(below, low);
-    const vec<T> rest = select<T>(below < math_constants<T>::least_exp, vec<T>{}, e.rest);
+    const vec<T> mantissa = e.fraction + T(1);
     negative = x < vec<T>{};
-    z = e.value();
-    weighted = select<T>(negative, x * e.scaled() * rest, x);
+    z = scale(mantissa, e.n);
+    weighted = select<T>(negative, scale(x * select<T>(below < math_constants<T>::least_exp, vec<T>{}, mantissa), e.n), x);
   }
 };
 
@@ -251,52 +251,60 @@ struct log_sigmoid {
   }
 };
 
+template <class T>
+struct activated_rows {
+  T* data;
+  ptrdiff_t row;
+  int64_t rows, count;
+};
+
 template <class F, class T>
-static __attribute__((noinline)) void map(const double* params, T* data, size_t count) {
+static __attribute__((noinline)) void map(const double* params, activated_rows<T> x) {
   const activation_params<T> g = {broadcast(static_cast<T>(params[0])), broadcast(static_cast<T>(params[1])),
                                   broadcast(static_cast<T>(params[2]))};
-  for (; count > 0; data += lanes<T>) {  // the tail is a branch, so that the function's body stands once
-    const size_t n = count < size_t{lanes<T>} ? count : size_t{lanes<T>};
-    const vec<T> y = F::template of<T>(n == size_t{lanes<T>} ? load(data) : load_partial(data, static_cast<int64_t>(n)), g);
-    if (n == size_t{lanes<T>})
-      store(data, y);
-    else
-      store_partial(data, y, static_cast<int64_t>(n));
-    count -= n;
+  for (; x.rows > 0; --x.rows, x.data += x.row) {
+    T* data = x.data;
+    for (int64_t left = x.count; left > 0; data += lanes<T>, left -= lanes<T>) {  // the tail is a branch: the function stands once
+      const vec<T> y = F::template of<T>(left >= lanes<T> ? load(data) : load_partial(data, left), g);
+      if (left >= lanes<T>)
+        store(data, y);
+      else
+        store_partial(data, y, left);
+    }
   }
 }
 
 template <class T>
-static void activate(int32_t kind, const double* params, void* data, size_t count) {
-  T* x = static_cast<T*>(data);
+static void activate(int32_t kind, const double* params, void* data, ptrdiff_t row, int64_t rows, int64_t count) {
+  const activated_rows<T> x = {static_cast<T*>(data), row, rows, count};
   switch (kind) {
-    case SEPCONV_RELU: return map<relu>(params, x, count);
-    case SEPCONV_RELU6: return map<relu6>(params, x, count);
-    case SEPCONV_HARD_TANH: return map<hard_tanh>(params, x, count);
-    case SEPCONV_RELU_GENERAL: return map<relu_general>(params, x, count);
-    case SEPCONV_LEAKY_RELU: return map<leaky_relu>(params, x, count);
-    case SEPCONV_ELU: return map<elu>(params, x, count);
-    case SEPCONV_CELU: return map<celu>(params, x, count);
-    case SEPCONV_SELU: return map<selu>(params, x, count);
-    case SEPCONV_SOFTPLUS: return map<softplus>(params, x, count);
-    case SEPCONV_SOFTSIGN: return map<softsign>(params, x, count);
-    case SEPCONV_SQUAREPLUS: return map<squareplus>(params, x, count);
-    case SEPCONV_SOFT_SHRINK: return map<soft_shrink>(params, x, count);
-    case SEPCONV_HARD_SHRINK: return map<hard_shrink>(params, x, count);
-    case SEPCONV_SPARSE_PLUS: return map<sparse_plus>(params, x, count);
-    case SEPCONV_SILU: return map<silu>(params, x, count);
-    case SEPCONV_GELU: return map<gelu>(params, x, count);
-    case SEPCONV_GELU_TANH: return map<gelu_tanh>(params, x, count);
-    case SEPCONV_TANH: return map<hyperbolic_tangent>(params, x, count);
-    case SEPCONV_TANH_SHRINK: return map<tanh_shrink>(params, x, count);
-    case SEPCONV_THRESHOLD: return map<threshold>(params, x, count);
-    case SEPCONV_SIGMOID: return map<sigmoid>(params, x, count);
-    case SEPCONV_SPARSE_SIGMOID: return map<sparse_sigmoid>(params, x, count);
-    case SEPCONV_EXPONENTIAL: return map<exponential>(params, x, count);
-    case SEPCONV_HARD_SIGMOID: return map<hard_sigmoid>(params, x, count);
-    case SEPCONV_HARD_SILU: return map<hard_silu>(params, x, count);
-    case SEPCONV_MISH: return map<mish>(params, x, count);
-    case SEPCONV_LOG_SIGMOID: return map<log_sigmoid>(params, x, count);
+    case SEPCONV_RELU: return map<relu>(params, x);
+    case SEPCONV_RELU6: return map<relu6>(params, x);
+    case SEPCONV_HARD_TANH: return map<hard_tanh>(params, x);
+    case SEPCONV_RELU_GENERAL: return map<relu_general>(params, x);
+    case SEPCONV_LEAKY_RELU: return map<leaky_relu>(params, x);
+    case SEPCONV_ELU: return map<elu>(params, x);
+    case SEPCONV_CELU: return map<celu>(params, x);
+    case SEPCONV_SELU: return map<selu>(params, x);
+    case SEPCONV_SOFTPLUS: return map<softplus>(params, x);
+    case SEPCONV_SOFTSIGN: return map<softsign>(params, x);
+    case SEPCONV_SQUAREPLUS: return map<squareplus>(params, x);
+    case SEPCONV_SOFT_SHRINK: return map<soft_shrink>(params, x);
+    case SEPCONV_HARD_SHRINK: return map<hard_shrink>(params, x);
+    case SEPCONV_SPARSE_PLUS: return map<sparse_plus>(params, x);
+    case SEPCONV_SILU: return map<silu>(params, x);
+    case SEPCONV_GELU: return map<gelu>(params, x);
+    case SEPCONV_GELU_TANH: return map<gelu_tanh>(params, x);
+    case SEPCONV_TANH: return map<hyperbolic_tangent>(params, x);
+    case SEPCONV_TANH_SHRINK: return map<tanh_shrink>(params, x);
+    case SEPCONV_THRESHOLD: return map<threshold>(params, x);
+    case SEPCONV_SIGMOID: return map<sigmoid>(params, x);
+    case SEPCONV_SPARSE_SIGMOID: return map<sparse_sigmoid>(params, x);
+    case SEPCONV_EXPONENTIAL: return map<exponential>(params, x);
+    case SEPCONV_HARD_SIGMOID: return map<hard_sigmoid>(params, x);
+    case SEPCONV_HARD_SILU: return map<hard_silu>(params, x);
+    case SEPCONV_MISH: return map<mish>(params, x);
+    case SEPCONV_LOG_SIGMOID: return map<log_sigmoid>(params, x);
     default: return;  // linear
   }
 }

@@ -130,8 +130,8 @@ typedef void (*copy_lines_fn)(const void* source, ptrdiff_t source_row, ptrdiff_
 // target[r * target_row + c * target_column] = source[r * source_row + c], narrowed to S
 typedef void (*store_tile_fn)(const void* source, ptrdiff_t source_row, int64_t rows, int64_t columns, void* target,
                               ptrdiff_t target_row, ptrdiff_t target_column);
-// in place, on T; `kind` and `params` are those of sepconv_activation
-typedef void (*activate_fn)(int32_t kind, const double* params, void* data, size_t count);
+// data[r * row + i] in place, on T; `kind` and `params` are those of sepconv_activation
+typedef void (*activate_fn)(int32_t kind, const double* params, void* data, ptrdiff_t row, int64_t rows, int64_t count);
 // gradient[i] *= derivative, on T; `of` is the activation's output or argument, as derive.hpp says
 typedef void (*derive_fn)(int32_t kind, const double* params, const void* of, void* gradient, size_t count);
 typedef void (*outer_fn)(const outer_args*);

@@ -1,7 +1,7 @@
 // Steps 2 and 3: rows times packed weights, and the finish of each micro-tile.
 //
-// A micro-tile goes straight to the output where its rows are evenly spaced there and nothing is left to do; else it stops in a
-// buffer in L1, gets its activation, and is stored with the output's type and strides.
+// A micro-tile goes straight to the output where its rows are evenly spaced there, and many get their activation at a time, while they are
+// in L1; else it stops in a buffer, gets its activation, and is stored with the output's type and strides.
 #include <algorithm>
 
 #include "op/task.hpp"
@@ -33,17 +33,21 @@ void store_buffer(const task& t, const T* tile, int64_t tile_row, int64_t q, int
   }
 }
 
-template <class T>
-void activate_buffer(const task& t, T* tile, int64_t count) {
+void activate_rows(const task& t, void* data, ptrdiff_t row, int64_t rows, int64_t count) {
   const sepconv_activation& a = t.geo().activation;
-  if (t.last.pass) t.kernels().activate(a.kind, a.params, tile, static_cast<std::size_t>(count));
+  if (t.last.pass) t.kernels().activate(a.kind, a.params, data, row, rows, count);
 }
+
+bool narrows(const task& t) { return t.geo().dtype != SEPCONV_FLOAT32 && t.geo().dtype != SEPCONV_FLOAT64; }
 
 // place() of pixels of one tile, without its divisions where the whole tile is evenly spaced, as it mostly is.
 class tile_places {
  public:
   tile_places(const geometry& g, pixel_range pixels)
       : g_(g), first_(pixels.first), start_(place(g, pixels.first)), even_(start_.run >= pixels.last - pixels.first) {}
+
+  // Whether micro-tiles may go straight to the output, which is where many at a time get their activation.
+  bool take(const task& t) const { return !narrows(t) && (even_ || !t.last.pass); }
 
   pixel_place operator()(int64_t q) const {
     if (!even_) return place(g_, q);
@@ -56,10 +60,6 @@ class tile_places {
   pixel_place start_;
   bool even_;
 };
-
-bool needs_buffer(const task& t) {
-  return t.last.pass || (t.geo().dtype != SEPCONV_FLOAT32 && t.geo().dtype != SEPCONV_FLOAT64);
-}
 
 // Where a micro-tile's results go: pixels from q on, filters from f on.
 struct micro_tile {
@@ -78,7 +78,7 @@ void run_kernel(const task& t, T* buffer, multiply_fn kernel, multiply_args& a, 
   a.output_row = !straight ? m.columns : m.transposed ? g.output_step[3] : g.output_step[2];
   kernel(&a);
   if (straight) return;
-  activate_buffer(t, buffer, (m.transposed ? m.filters : m.pixels) * m.columns);
+  activate_rows(t, buffer, 0, 1, (m.transposed ? m.filters : m.pixels) * m.columns);
   store_buffer(t, buffer, m.columns, m.q, m.pixels, m.f, m.filters, m.transposed);
 }
 
@@ -91,8 +91,8 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   const bool blocked = plan.gather == gather_lanes::channels;
   const int64_t lanes = t.kernels().lanes, count = pixels.last - pixels.first;
   const int64_t groups = ceil_div(count, plan.rows);
-  const bool dense = g.output_step[3] == 1 && !needs_buffer(t);
   const tile_places places(g, pixels);
+  const bool dense = g.output_step[3] == 1 && places.take(t);
   T* tile = reinterpret_cast<T*>(s.tile);
   multiply_args a = {};
   a.blocks = blocked ? ceil_div(plan.pass_steps, block) : 1;
@@ -117,14 +117,22 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
     const multiply_fn kernel = (blocked ? t.products().filters : t.products().planar)[rows][vectors];
     run_kernel(t, tile, kernel, a, {pixels.first + first, rows, f, filters, columns, dense && filters == columns, false}, places);
   };
+  const auto activate = [&](int64_t first, int64_t last) {  // what of these panels went straight to the output: all but a ragged one
+    const int64_t f = first * plan.columns, ragged = (last - 1) * plan.columns, end = std::min(last * plan.columns, g.filters());
+    const int64_t filters = (end % lanes ? ragged : end) - f;
+    if (dense) activate_rows(t, reinterpret_cast<T*>(t.output) + places(pixels.first).offset + f, g.output_step[2], count, filters);
+  };
   // What is small stays in L1: all weights, and then whole pixels are finished one after the other; or else a panel.
   const int64_t weights = plan.steps * (p1 - p0) * plan.columns * static_cast<int64_t>(sizeof(T));  // fits: below the pack's size
   if (weights <= 24 << 10) {
     for (int64_t group = 0; group < groups; ++group)
       for (int64_t panel = p0; panel < p1; ++panel) run(panel, group);
+    activate(p0, p1);
   } else {
-    for (int64_t panel = p0; panel < p1; ++panel)
+    for (int64_t panel = p0; panel < p1; ++panel) {
       for (int64_t group = 0; group < groups; ++group) run(panel, group);
+      activate(panel, panel + 1);
+    }
   }
 }
 
@@ -134,8 +142,8 @@ void multiply_pixels(const task& t, const scratch& s, pixel_range pixels, int64_
   const geometry& g = t.geo();
   const schedule& plan = t.sched();
   const int64_t lanes = t.kernels().lanes, count = pixels.last - pixels.first;
-  const bool dense = g.output_step[2] == 1 && !needs_buffer(t);
   const tile_places places(g, pixels);
+  const bool dense = g.output_step[2] == 1 && places.take(t);
   T* tile = reinterpret_cast<T*>(s.tile);
   multiply_args a = {};
   a.blocks = 1;
@@ -154,6 +162,9 @@ void multiply_pixels(const task& t, const scratch& s, pixel_range pixels, int64_
       const multiply_fn kernel = t.products().pixels[filters][vectors];
       run_kernel(t, tile, kernel, a, {pixels.first + first, here, f, filters, columns, dense && here == columns, true}, places);
     }
+    const int64_t f = p0 * plan.rows, filters = std::min(p1 * plan.rows, g.filters()) - f;
+    T* output = reinterpret_cast<T*>(t.output) + places(pixels.first + first).offset + f * g.output_step[3];
+    if (dense && here == columns) activate_rows(t, output, g.output_step[3], filters, columns);
   }
 }
 
@@ -183,10 +194,10 @@ void store_depthwise(const task& t, const scratch& s, pixel_range pixels) {
   const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype)), channel = g.output_step[3];
   T* rows = reinterpret_cast<T*>(s.rows);
   if (plan.flat) {
-    activate_buffer(t, rows, count * g.channels());
+    activate_rows(t, rows, 0, 1, count * g.channels());
     return store_buffer(t, rows, g.channels(), pixels.first, count, 0, g.channels(), false);
   }
-  for (int64_t i = 0; i < (blocked ? blocks * g.multiplier : blocks); ++i) activate_buffer(t, rows + i * line, count * step);
+  activate_rows(t, rows, line, blocked ? blocks * g.multiplier : blocks, count * step);
   for (int64_t first = 0; first < count;) {
     const pixel_place to = place(g, pixels.first + first);
     const int64_t here = std::min(count - first, to.run);

@@ -24,17 +24,17 @@ pixel_range tile(const task& t, int64_t index) {
   return {first, std::min(first + t.sched().tile_pixels, t.geo().pixels)};
 }
 
-// The activation between the halves, on gathered rows.
-template <class T>
-void activate_rows(const task& t, T* rows, int64_t count) {
-  const sepconv_activation& a = t.geo().depthwise_activation;
-  t.kernels().activate(a.kind, a.params, rows, static_cast<std::size_t>(count));
-}
-
 struct rows_of_tile {
   int64_t count, stride;  // runs of contiguous pixels and the distance between them
   int64_t length;
 };
+
+// The activation between the halves, on `count` of the gathered rows.
+template <class T>
+void activate_rows(const task& t, const scratch& s, const rows_of_tile& r, int64_t first, int64_t count) {
+  const sepconv_activation& a = t.geo().depthwise_activation;
+  t.kernels().activate(a.kind, a.params, reinterpret_cast<T*>(s.rows) + first * r.stride, r.stride, count, r.length);
+}
 
 // Scratch rows hold pitch pixels, of which a tile may use fewer.
 template <class T>
@@ -57,7 +57,7 @@ void run_tiles(const task& t) {
     gather<T>(t, s, pixels, 0, g.channels());
     if (t.depthwise.pass) {
       const rows_of_tile r = rows_in_scratch<T>(t, pixels);
-      for (int64_t i = 0; i < r.count; ++i) activate_rows<T>(t, reinterpret_cast<T*>(s.rows) + i * r.stride, r.length);
+      activate_rows<T>(t, s, r, 0, r.count);
     }
     if (g.pairs) pair_rows(t, s, pixels, 0, g.channels());
     if (g.multiplies())
@@ -86,9 +86,9 @@ void run_filters(const task& t) {
       gather<T>(t, s, pixels, c0, c1);
       const rows_of_tile r = rows_in_scratch<T>(t, pixels);
       const bool blocked = t.sched().gather == gather_lanes::channels;
+      const int64_t first = blocked ? b0 : c0, count = (blocked ? b1 : c1) - first;
       for (int64_t m = 0; t.depthwise.pass && m < g.multiplier; ++m)
-        for (int64_t i = blocked ? b0 : c0; i < (blocked ? b1 : c1); ++i)
-          activate_rows<T>(t, reinterpret_cast<T*>(s.rows) + (m * (r.count / g.multiplier) + i) * r.stride, r.length);
+        activate_rows<T>(t, s, r, m * (r.count / g.multiplier) + first, count);
       if (g.pairs) pair_rows(t, s, pixels, c0, c1);
     });
     const int64_t multiplies = std::min(shares, panels);

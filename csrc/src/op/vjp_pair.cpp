@@ -141,7 +141,7 @@ class pair_run {
     v_.sums->filter_channels(&a);
     const sepconv_activation& f = g_.depthwise_activation;
     if (v_.middle == derivative_source::argument) std::copy(rows, rows + count, mine(v_.before));
-    if (v_.middle != derivative_source::none) v_.sums->activate(f.kind, f.params, rows, static_cast<std::size_t>(count));
+    if (v_.middle != derivative_source::none) v_.sums->activate(f.kind, f.params, rows, 0, 1, count);
   }
 
   // The masked output gradient of a chunk, of which nobody else has a use.

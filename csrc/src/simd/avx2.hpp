@@ -77,4 +77,5 @@ SEPCONV_INLINE void narrow_half(half* p, vec<float> x) {
 }  // namespace SEPCONV_ISA
 }  // namespace sepconv
 
+#include "simd/scale.hpp"
 #include "simd/convert.hpp"

@@ -15,10 +15,10 @@ struct math_constants;
 
 template <>
 struct math_constants<float> {
-  static constexpr int mantissa = 23, bias = 127;
   static constexpr float integer = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which the low bits then hold
   static constexpr float log2_e = 1.442695041f, ln2 = 0.6931472f, ln2_rest = -1.9046542e-9f;
   static constexpr float least_exp = -112.0f, most_exp = 89.0f;  // below and above, x * e^x is 0 and e^x is infinite
+  static constexpr float least_expm1 = -30.0f;                   // e^x - 1 is -1
   static constexpr float most_tanh = 10.0f;                      // tanh is 1 from here
   static constexpr float most_tail = 14.5f;                      // a * P(Z > a) is 0 from here
 
@@ -37,10 +37,10 @@ struct math_constants<float> {
 
 template <>
 struct math_constants<double> {
-  static constexpr int mantissa = 52, bias = 1023;
   static constexpr double integer = 6755399441055744.0;  // 1.5 * 2^52
   static constexpr double log2_e = 1.4426950408889634, ln2 = 0.6931471805599453, ln2_rest = 2.3190468138462996e-17;
   static constexpr double least_exp = -753.0, most_exp = 710.0;
+  static constexpr double least_expm1 = -40.0;
   static constexpr double most_tanh = 20.0;
   static constexpr double most_tail = 38.7;
 
@@ -130,42 +130,35 @@ SEPCONV_INLINE vec<T> with_sign(vec<T> x, vec<T> sign) {
   return from_bits<T>((bits<T>(x) & ~top) | (bits<T>(sign) & top));
 }
 
-// e^x = (1 + fraction) * scale * rest. Two powers of two, each half of the exponent: the first product is never subnormal, so
-// that a subnormal result is rounded once, at the end, and factors can come between.
+// e^x = (1 + fraction) * 2^n. Factors come before the power of two, so that a subnormal result is rounded once more and no oftener.
 template <class T>
 struct power {
-  vec<T> fraction, scale, rest;
+  vec<T> fraction, n;
 
-  SEPCONV_INLINE vec<T> scaled() const { return fma(fraction, scale, scale); }
-  SEPCONV_INLINE vec<T> value() const { return scaled() * rest; }
+  SEPCONV_INLINE vec<T> value() const { return scale(fraction + T(1), n); }
 };
 
-// e^(x + low), |low| tiny. x is taken as least_exp or most_exp where it lies outside.
+// e^(x + low), |low| tiny, x below most_exp. x is taken as `least` where it is less.
 template <class T>
-SEPCONV_INLINE power<T> split_exp(vec<T> x, vec<T> low = vec<T>{}) {
+SEPCONV_INLINE power<T> split_exp(vec<T> x, vec<T> low = vec<T>{}, T least = math_constants<T>::least_exp) {
   using c = math_constants<T>;
-  x = clamp<T>(x, broadcast(c::least_exp), broadcast(c::most_exp));
+  x = at_least(x, broadcast(least));
   const vec<T> integer = broadcast(c::integer);
-  const vec<T> shifted = fma(x, broadcast(c::log2_e), integer);
-  const vec<T> n = shifted - integer;
+  const vec<T> n = fma(x, broadcast(c::log2_e), integer) - integer;
   const vec<T> r = fma(n, broadcast(-c::ln2), x) + fma(n, broadcast(-c::ln2_rest), low);  // the first is exact
-  const vec<T> fraction = fma(r * r, polynomial<T>(r, c::exp), r);
-  const uvec<T> exponent = reinterpret_cast<uvec<T>>(bits<T>(shifted) - bits<T>(integer)) + 2 * c::bias;  // biased twice
-  const uvec<T> half = exponent >> 1;
-  return {fraction, reinterpret_cast<vec<T>>(half << c::mantissa), reinterpret_cast<vec<T>>((exponent - half) << c::mantissa)};
+  return {fma(r * r, polynomial<T>(r, c::exp), r), n};
 }
 
 template <class T>
 SEPCONV_INLINE vec<T> exp(vec<T> x) {
-  return split_exp<T>(x).value();
+  return split_exp<T>(at_most(x, broadcast(math_constants<T>::most_exp))).value();
 }
 
 template <class T>
 SEPCONV_INLINE vec<T> expm1(vec<T> x) {
-  const power<T> e = split_exp<T>(x);
-  const ivec<T> one = bits<T>(broadcast(T(1)));
-  const vec<T> inverse = from_bits<T>(one + (one - bits<T>(e.rest)));  // 1 / rest
-  return fma(e.fraction, e.scale, e.scale - inverse) * e.rest;
+  using c = math_constants<T>;
+  const power<T> e = split_exp<T>(at_most(x, broadcast(c::most_exp)), vec<T>{}, c::least_expm1);
+  return scale(e.fraction + (T(1) - scale(broadcast(T(1)), -e.n)), e.n);
 }
 
 // log(1 + x), x in [0, 1]
@@ -194,7 +187,7 @@ SEPCONV_INLINE vec<T> normal_tail(vec<T> a) {
   const vec<T> s = one / sum;
   const vec<T> s_low = s * fma(-s, sum_low, fma(-s, sum, one));  // s + s_low is 1 / (a + shift) in twice the precision
   const vec<T> t = fma(s_low, shift * T(-2), fma(s, shift * T(-2), one));
-  return a * (e.scaled() * ((s + s_low) * polynomial<T>(t, c::tail))) * e.rest;
+  return scale(a * ((e.fraction + T(1)) * ((s + s_low) * polynomial<T>(t, c::tail))), e.n);
 }
 
 }  // namespace SEPCONV_ISA

@@ -112,7 +112,7 @@ SEPCONV_INLINE void store(T* p, vec<T> x) {
 
 template <class T>
 SEPCONV_INLINE vec<T> select(ivec<T> condition, vec<T> yes, vec<T> no) {
-  return reinterpret_cast<vec<T>>((condition & reinterpret_cast<ivec<T>>(yes)) | (~condition & reinterpret_cast<ivec<T>>(no)));
+  return condition ? yes : no;
 }
 
 template <class T>
