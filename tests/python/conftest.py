@@ -13,6 +13,7 @@ _NEEDS = {
         [f"test_torch_{name}.py" for name in ("ops", "layers", "modes", "accelerate", "transforms", "changes")], ("torch",)
     ),
     **dict.fromkeys(("test_keras_layers.py", "test_keras_swap.py"), _KERAS),
+    "test_keras_fuse.py": (*_KERAS, *(["a backend that fuses"] if BACKEND in ("jax", "tensorflow") else [])),
     "test_keras_training.py": (*_KERAS, *(["a backend that trains"] if BACKEND == "numpy" else [])),
 }
 

@@ -11,12 +11,13 @@ import keras
 
 from .. import activations
 from .._arguments import refuse
+from .._plans import Activation
 
 _BACKENDS = ("jax", "numpy", "tensorflow", "torch")
 if keras.backend.backend() not in _BACKENDS:
     raise ImportError(f"sepconv.keras works with Keras's backends {', '.join(_BACKENDS)}. Received: {keras.backend.backend()}")
 on: Any = import_module(f"._on_{keras.backend.backend()}", __package__)
-_LINEAR = ("linear", ())
+_LINEAR: Activation = ("linear", ())
 
 
 @functools.cache
@@ -28,6 +29,11 @@ def _forms() -> dict[int, Any]:
     names = [name for name in activations.__all__ if name not in ("sigmoid", "threshold") and hasattr(keras.activations, name)]
     forms = {id(getattr(keras.activations, name)): activations.core_form(getattr(activations, name)) for name in names}
     return {key: form for key, form in forms.items() if form is not None}
+
+
+def form_of(activation: Any) -> Activation | None:
+    """How the core calls an activation of Keras; None where it can't compute it in one pass."""
+    return _LINEAR if activation is None else _forms().get(id(activation)) if on.FUSES else None
 
 
 class _Computed:
@@ -50,7 +56,7 @@ class _Computed:
         if keras.backend.standardize_dtype(inputs.dtype) != dtype:
             inputs = keras.ops.cast(inputs, dtype)
         weights = (w if w is None else keras.ops.convert_to_tensor(w, dtype) for w in self._weights_of_the_core())
-        form = _forms().get(id(self.activation)) if on.FUSES else None
+        form = form_of(self.activation)
         outputs = on.convolve(
             inputs,
             *weights,
@@ -60,7 +66,7 @@ class _Computed:
             data_format=self.data_format,
             activation=form or _LINEAR,
         )
-        return outputs if form is not None or self.activation is None else self.activation(outputs)
+        return outputs if form is not None else self.activation(outputs)
 
 
 class _Separable(_Computed):

@@ -7,10 +7,21 @@ from typing import Any
 
 import torch
 
+from ..torch._layers import has_hooks
 from ..torch._ops import convolve as convolve
 
 FUSES = True
 SUPPORTS_JIT = True
+
+
+def is_quiet(layer: Any) -> bool:
+    """Whether nothing sees what goes through `layer`."""
+    return not has_hooks(layer) and not torch.nn.modules.module._has_any_global_hook()
+
+
+def fuses(x: Any) -> bool:
+    """Whether layers after one another may be one operation: dtypes between them are Keras's affair alone, and nothing records sizes."""
+    return isinstance(x, torch.Tensor) and x.is_cpu and not torch.is_autocast_enabled("cpu") and not torch.jit.is_tracing()
 
 
 def batch_norm(

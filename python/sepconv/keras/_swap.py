@@ -12,6 +12,7 @@ from keras.src.saving.serialization_lib import SafeModeScope
 
 from .._arguments import refuse
 from . import _layers
+from ._fuse import fuse
 
 _OURS = (
     _layers.Conv1D,
@@ -37,6 +38,10 @@ def accelerate(model: Any) -> tuple[Any, list[str]]:
     SeparableConv, DepthwiseConv and 1x1 Conv layers, in one and two dimensions, become those of `sepconv.keras`, in nested models
     too. Their names, configurations and weights stay, as do the model's name, what is trainable, the settings of `compile` and the state of
     the optimizer. Layers inside other layers (TimeDistributed, layers of your own) and subclasses of Keras's layers are left alone.
+
+    With torch and numpy, what stands around a convolution (zero padding, batch normalisation, an activation, the 1x1 after a depthwise) is
+    computed with it in one pass where the model doesn't train. This is the copy's, not its layers': one that was saved and loaded, or cloned,
+    is accelerated again for it.
 
     Parameters
     ----------
@@ -66,7 +71,11 @@ def accelerate(model: Any) -> tuple[Any, list[str]]:
     >>> swapped, type(faster.get_layer("blur")).__module__
     (['blur'], 'sepconv.keras')
     """
-    return _exchange(model, _ACCELERATED)
+    new, swapped = _exchange(model, _ACCELERATED)
+    for _, _, copied in _pairs(new, new):
+        if _has_graph(copied):
+            fuse(copied)
+    return new, swapped
 
 
 def restore(model: Any) -> Any:
