@@ -1,6 +1,7 @@
 """Tests of what needs a package that nothing else does: without it their files aren't collected. Those of Keras run last."""
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 from keras_own import BACKEND, BACKENDS
@@ -9,9 +10,7 @@ _KERAS = ("keras", BACKENDS.get(BACKEND, BACKEND))
 _NEEDS = {
     "test_keras_live.py": ("keras", "jax"),
     "test_demo_train_torch.py": ("torch",),
-    **dict.fromkeys(
-        [f"test_torch_{name}.py" for name in ("ops", "layers", "modes", "accelerate", "transforms", "changes")], ("torch",)
-    ),
+    **dict.fromkeys((path.name for path in Path(__file__).parent.glob("test_torch_*.py")), ("torch",)),
     **dict.fromkeys(("test_keras_layers.py", "test_keras_swap.py"), _KERAS),
     "test_keras_fuse.py": (*_KERAS, *(["a backend that fuses"] if BACKEND in ("jax", "tensorflow") else [])),
     "test_keras_training.py": (*_KERAS, *(["a backend that trains"] if BACKEND == "numpy" else [])),
