@@ -69,17 +69,57 @@ int activation_keeps(const std::string& kind, const py::tuple& params) {
   return sepconv_activation_keeps(&activation);
 }
 
+// What a derivative is computed from, and the gradient that it changes.
+void require_alike(const py::array& kept, const py::array& gradient, const std::string& name) {
+  if (dtype_of(kept) != dtype_of(gradient) || kept.size() != gradient.size())
+    throw py::value_error("`" + name + "` and `gradient` must be alike");
+  if (!(kept.flags() & gradient.flags() & py::array::c_style) || !gradient.writeable())
+    throw py::value_error("`" + name + "` and `gradient` must be C-contiguous, and `gradient` writeable");
+}
+
 void derive(const py::array& kept, py::array gradient, const std::string& kind, const py::tuple& params) {
   const sepconv_activation activation = activation_of(kind, params);
   const sepconv_dtype dtype = dtype_of(gradient);
-  if (dtype_of(kept) != dtype || kept.size() != gradient.size()) throw py::value_error("`kept` and `gradient` must be alike");
-  if (!(kept.flags() & gradient.flags() & py::array::c_style) || !gradient.writeable())
-    throw py::value_error("`kept` and `gradient` must be C-contiguous, and `gradient` writeable");
+  require_alike(kept, gradient, "kept");
   const void* of = kept.data();
   void* data = gradient.mutable_data();
   const std::size_t count = static_cast<std::size_t>(gradient.size());
   py::gil_scoped_release release;
   sepconv::check(sepconv_derive(&activation, dtype, of, data, count));
+}
+
+sepconv_row_activation row_kind_of(const std::string& name) {
+  if (name == "softmax") return SEPCONV_SOFTMAX;
+  if (name == "log_softmax") return SEPCONV_LOG_SOFTMAX;
+  throw py::value_error("`kind` must be one of softmax, log_softmax. Received: " + name);
+}
+
+py::ssize_t rows_of(const py::array& array, py::ssize_t columns) {
+  if (columns < 1 || array.size() % columns != 0)
+    throw py::value_error("`columns` must divide the size of the array. Received: " + std::to_string(columns));
+  return array.size() / columns;
+}
+
+void activate_rows(py::array array, const std::string& kind, py::ssize_t columns, int num_threads) {
+  const sepconv_row_activation row = row_kind_of(kind);
+  const sepconv_dtype dtype = dtype_of(array);
+  const py::ssize_t rows = rows_of(array, columns);
+  if (!(array.flags() & py::array::c_style) || !array.writeable())
+    throw py::value_error("`array` must be C-contiguous and writeable");
+  void* data = array.mutable_data();
+  py::gil_scoped_release release;
+  sepconv::check(sepconv_activate_rows(row, dtype, data, rows, columns, num_threads));
+}
+
+void derive_rows(const py::array& output, py::array gradient, const std::string& kind, py::ssize_t columns, int num_threads) {
+  const sepconv_row_activation row = row_kind_of(kind);
+  const sepconv_dtype dtype = dtype_of(gradient);
+  const py::ssize_t rows = rows_of(gradient, columns);
+  require_alike(output, gradient, "output");
+  const void* of = output.data();
+  void* data = gradient.mutable_data();
+  py::gil_scoped_release release;
+  sepconv::check(sepconv_derive_rows(row, dtype, of, data, rows, columns, num_threads));
 }
 
 py::array transpose(const py::array& array) {
@@ -195,6 +235,8 @@ void register_arrays(py::module_& m) {
   m.def("activate", &activate, py::arg("array"), py::arg("kind"), py::arg("params") = py::tuple());
   m.def("activation_keeps", &activation_keeps, py::arg("kind"), py::arg("params") = py::tuple());
   m.def("derive", &derive, py::arg("kept"), py::arg("gradient"), py::arg("kind"), py::arg("params") = py::tuple());
+  m.def("activate_rows", &activate_rows, py::arg("array"), py::arg("kind"), py::arg("columns"), py::arg("num_threads"));
+  m.def("derive_rows", &derive_rows, py::arg("output"), py::arg("gradient"), py::arg("kind"), py::arg("columns"), py::arg("num_threads"));
   m.def("transpose", &transpose, py::arg("array"));
   m.def("same_bytes", &same_bytes, py::arg("addresses"), py::arg("others"));
   m.def("empty", &empty, py::arg("shape"), py::arg("dtype"));

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from . import activations
+from . import _core, activations
 from ._arguments import Shape, within
 from ._dtypes import is_real
+from ._runtime import options
+from .activations._along_axis import rows_form
 
 
 def finished_shape(function: Callable[..., Any] | None, shape: Shape) -> Shape:
@@ -24,24 +26,35 @@ def finished_shape(function: Callable[..., Any] | None, shape: Shape) -> Shape:
     return (*shape[:-1], None if last is None else last // 2)
 
 
-def finish(function: Callable[..., Any], array: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+def finish(function: Callable[..., Any], array: np.ndarray, out: np.ndarray | None, num_threads: int) -> np.ndarray:
     """``function(array)`` in the dtype of `array`: in `out` if given, else a C-contiguous array that can be written to.
+
+    `array` is C-contiguous and may be written to; calls of ours within the function take `num_threads`.
 
     Raises
     ------
     ValueError
         If `function` returns another shape, or not real numbers.
     """
-    result = _checked(function, np.asarray(function(array)), array)
+    rows = rows_form(function)
+    if rows is not None and array.ndim:
+        if array.size:
+            _core.activate_rows(array, rows, array.shape[-1], num_threads)
+        result = array
+    else:
+        with options(num_threads=num_threads):
+            result = _checked(function, np.asarray(function(array)), array)
     if out is None:
         return np.require(result, array.dtype, ["C", "W", "A"])
     out[...] = result
     return out
 
 
-def finish_vjp(function: Callable[..., Any], array: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+def finish_vjp(
+    function: Callable[..., Any], array: np.ndarray, num_threads: int
+) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """The same without `out`, and the function that turns a gradient of the result into one of `array`."""
-    with within("activation"):
+    with within("activation"), options(num_threads=num_threads):
         result, pull = activations.vjp(function, array)
 
     def pullback(dy: np.ndarray) -> np.ndarray:

@@ -256,7 +256,7 @@ class Convolution:
         `state.arrays` are the weights; their pack is kept as long as the same `state` comes.
         """
         output = self._run(self.prepare(array, out, num_threads, inputs), array, out, num_threads, state)
-        return output if self._finish is None else finish(self._finish, output, out)
+        return output if self._finish is None else finish(self._finish, output, out, num_threads)
 
     def _run(self, prepared: Prepared, array: np.ndarray, out: np.ndarray | None, num_threads: int, state: Any) -> np.ndarray:
         """What the core computes, before an activation that it doesn't know."""
@@ -280,7 +280,7 @@ class Convolution:
         output, kept = self.keeping(prepared, array, num_threads, state)
         back: Callable[[np.ndarray], np.ndarray] | None = None
         if self._finish is not None:
-            output, back = finish_vjp(self._finish, output)
+            output, back = finish_vjp(self._finish, output, num_threads)
 
         def pull(dy: np.ndarray, input: bool, wanted: Sequence[int]) -> tuple[np.ndarray | None, list[Any]]:
             return self.gradients(prepared, array, kept, dy if back is None else back(dy), input, wanted, state)

@@ -17,10 +17,10 @@ def test_only_glu_changes_the_shape():
 
 def test_the_result_has_the_dtype_of_the_argument():
     x = np.ones((2, 3), np.float16)
-    y = finish(lambda a: a.astype(np.float64) * 2, x, None)
+    y = finish(lambda a: a.astype(np.float64) * 2, x, None, 1)
     assert y.dtype == np.float16 and (y == 2).all()
     out = np.zeros((2, 3), np.float16)
-    assert finish(lambda a: a + 1, x, out) is out and (out == 2).all()
+    assert finish(lambda a: a + 1, x, out, 1) is out and (out == 2).all()
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,9 @@ def test_the_result_has_the_dtype_of_the_argument():
 )
 def test_the_result_is_contiguous_and_writeable(function):
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
-    y = finish(function, x, None)
+    y = finish(function, x, None, 1)
     assert y.flags.c_contiguous and y.flags.writeable and y.dtype.isnative and np.array_equal(y, function(x))
-    assert finish(np.exp, x, None).base is None
+    assert finish(np.exp, x, None, 1).base is None
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,22 @@ def test_the_result_is_contiguous_and_writeable(function):
 )
 def test_wrong_results_are_refused_by_name(function):
     with pytest.raises(ValueError, match=r"`activation`.*\(2, 3\).*Received"):
-        finish(function, np.ones((2, 3), np.float32), None)
+        finish(function, np.ones((2, 3), np.float32), None, 1)
     layer = sepconv.SeparableConv2D(3, 1, activation=function)
     with pytest.raises(ValueError, match="`activation`"):
         layer(np.ones((2, 2, 2, 3), np.float32))
+
+
+def test_functions_run_on_the_threads_of_the_call():
+    seen = []
+
+    def function(a):
+        seen.append(sepconv._runtime.threads())
+        return a
+
+    x = np.ones((1, 4, 4, 3), np.float32)
+    sepconv.SeparableConv2D(3, 1, activation=function)(x, num_threads=3)
+    sepconv.layers.Activation(function)(x, num_threads=5)
+    with sepconv.options(num_threads=7):
+        sepconv.SeparableConv2D(3, 1, activation=function)(x)
+    assert seen == [3, 5, 7]

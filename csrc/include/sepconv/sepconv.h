@@ -101,6 +101,12 @@ typedef enum sepconv_activation_kind {
   SEPCONV_ACTIVATION_COUNT = 28
 } sepconv_activation_kind;
 
+/* Functions of whole rows. */
+typedef enum sepconv_row_activation {
+  SEPCONV_SOFTMAX = 0,    /* e^x / sum(e^x) */
+  SEPCONV_LOG_SOFTMAX = 1 /* its logarithm */
+} sepconv_row_activation;
+
 typedef struct sepconv_activation {
   int32_t kind; /* sepconv_activation_kind */
   int32_t reserved;
@@ -247,6 +253,15 @@ SEPCONV_API sepconv_status sepconv_activate(const sepconv_activation* activation
  * derivative is that of the flat or the lower side. */
 SEPCONV_API sepconv_status sepconv_derive(const sepconv_activation* activation, int32_t dtype, const void* kept, void* gradient,
                                           size_t count);
+
+/* A sepconv_row_activation of each of `rows` contiguous rows of `columns` values, in place; 16-bit types compute in float32. A row with NaN
+ * or +infinity, or of -infinity alone, becomes NaN. num_threads as in sepconv_spec; no result depends on it. */
+SEPCONV_API sepconv_status sepconv_activate_rows(int32_t kind, int32_t dtype, void* data, int64_t rows, int64_t columns,
+                                                 int32_t num_threads);
+
+/* The gradient of its argument, in place of that of its result, from the result. */
+SEPCONV_API sepconv_status sepconv_derive_rows(int32_t kind, int32_t dtype, const void* output, void* gradient, int64_t rows,
+                                               int64_t columns, int32_t num_threads);
 
 /* target[c * rows + r] = source[r * columns + c] for matrices of float32 or float64 that don't overlap: kernels into the order of other
  * libraries. */

@@ -8,6 +8,7 @@
 
 #include "op/reference.hpp"
 #include "op/reference_vjp.hpp"
+#include "op/softmax.hpp"
 #include "op/task.hpp"
 #include "op/vjp_task.hpp"
 #include "pack/pack.hpp"
@@ -87,12 +88,31 @@ void require_aligned(const void* workspace) {
     invalid("`workspace` must be aligned to 64 bytes. Received: " + std::to_string(beyond) + " bytes beyond");
 }
 
+void require_dtype(int32_t dtype) {
+  if (dtype < 0 || dtype > SEPCONV_BFLOAT16) invalid("`dtype` must be one of 0 to 3. Received: " + std::to_string(dtype));
+}
+
+void require_counts(int64_t rows, int64_t columns) {
+  if (rows < 0 || columns < 0)
+    invalid("`rows` and `columns` must not be negative. Received: " + std::to_string(rows) + ", " + std::to_string(columns));
+}
+
 void require_elementwise(const sepconv_activation* activation, int32_t dtype) {
   require(activation, "activation");
-  if (dtype < 0 || dtype > SEPCONV_BFLOAT16) invalid("`dtype` must be one of 0 to 3. Received: " + std::to_string(dtype));
+  require_dtype(dtype);
   if (activation->kind < 0 || activation->kind >= SEPCONV_ACTIVATION_COUNT)
     invalid("`activation` must be one of 0 to " + std::to_string(SEPCONV_ACTIVATION_COUNT - 1) +
             ". Received: " + std::to_string(activation->kind));
+}
+
+// Whether there are any values.
+bool require_rows(int32_t kind, int32_t dtype, int64_t rows, int64_t columns, int32_t num_threads) {
+  if (kind != SEPCONV_SOFTMAX && kind != SEPCONV_LOG_SOFTMAX)
+    invalid("`kind` must be 0 (softmax) or 1 (log_softmax). Received: " + std::to_string(kind));
+  require_dtype(dtype);
+  require_counts(rows, columns);
+  if (num_threads < 0) invalid("`num_threads` must not be negative. Received: " + std::to_string(num_threads));
+  return rows > 0 && columns > 0;
 }
 
 // An array exactly where one is wanted.
@@ -255,12 +275,29 @@ sepconv_status sepconv_derive(const sepconv_activation* activation, int32_t dtyp
   });
 }
 
+sepconv_status sepconv_activate_rows(int32_t kind, int32_t dtype, void* data, int64_t rows, int64_t columns, int32_t num_threads) {
+  return guarded([&] {
+    if (!require_rows(kind, dtype, rows, columns, num_threads)) return;
+    require(data, "data");
+    activate_rows(kind, dtype, data, rows, columns, num_threads);
+  });
+}
+
+sepconv_status sepconv_derive_rows(int32_t kind, int32_t dtype, const void* output, void* gradient, int64_t rows, int64_t columns,
+                                   int32_t num_threads) {
+  return guarded([&] {
+    if (!require_rows(kind, dtype, rows, columns, num_threads)) return;
+    require(output, "output");
+    require(gradient, "gradient");
+    derive_rows(kind, dtype, output, gradient, rows, columns, num_threads);
+  });
+}
+
 sepconv_status sepconv_transpose(int32_t dtype, const void* source, int64_t rows, int64_t columns, void* target) {
   return guarded([&] {
     if (dtype != SEPCONV_FLOAT32 && dtype != SEPCONV_FLOAT64)
       invalid("`dtype` must be 0 (float32) or 1 (float64) here. Received: " + std::to_string(dtype));
-    if (rows < 0 || columns < 0)
-      invalid("`rows` and `columns` must not be negative. Received: " + std::to_string(rows) + ", " + std::to_string(columns));
+    require_counts(rows, columns);
     if (rows == 0 || columns == 0) return;
     require(source, "source");
     require(target, "target");

@@ -134,6 +134,9 @@ typedef void (*store_tile_fn)(const void* source, ptrdiff_t source_row, int64_t 
 typedef void (*activate_fn)(int32_t kind, const double* params, void* data, ptrdiff_t row, int64_t rows, int64_t count);
 // gradient[i] *= derivative, on T; `of` is the activation's output or argument, as derive.hpp says
 typedef void (*derive_fn)(int32_t kind, const double* params, const void* of, void* gradient, size_t count);
+// in place, on T; `kind` is a sepconv_row_activation
+typedef void (*activate_rows_fn)(int32_t kind, void* data, int64_t rows, int64_t columns);
+typedef void (*derive_rows_fn)(int32_t kind, const void* output, void* gradient, int64_t rows, int64_t columns);
 typedef void (*outer_fn)(const outer_args*);
 // Blocks of `count` pixels of float, of which `channels` count, to blocks of the operand, or to halves of blocks where it is packed
 typedef void (*pair_blocks_fn)(const void* source, int64_t count, int64_t channels, void* target);
@@ -178,6 +181,8 @@ struct kernel_set : multiply_set {
   store_tile_fn move_tile;  // T to T
   activate_fn activate;
   derive_fn derive;
+  activate_rows_fn activate_rows;
+  derive_rows_fn derive_rows;
   outer_fn outer;
   mask_fn mask;
   filter_gradient_fn filter_gradient;

@@ -10,6 +10,7 @@
 #include "kernels/move.hpp"
 #include "kernels/multiply.hpp"
 #include "kernels/reduce.hpp"
+#include "kernels/softmax.hpp"
 #include "kernels/tiles.hpp"
 
 namespace sepconv {
@@ -36,6 +37,8 @@ constexpr kernel_set make_set() {
   set.move_tile = store_tile<T, T>;
   set.activate = activate<T>;
   set.derive = derive<T>;
+  set.activate_rows = activate_rows<T>;
+  set.derive_rows = derive_rows<T>;
   set.outer = outer<T>;
   set.mask = mask_gradient<S, T>;
   set.filter_gradient = filter_gradient<T>;

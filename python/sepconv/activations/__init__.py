@@ -6,7 +6,7 @@ partial functions, and are written as the layers of Keras that have these names.
 
 Called directly, each takes an array of real numbers, of any shape and dtype, and returns a new one of the dtype that it computes
 in: float16, bfloat16, float32 and float64 stay, all else becomes float32. The elementwise ones are computed by the native core,
-so their bits are those of a layer. The others (softmax, log_softmax, sparsemax, glu) are NumPy's, and 16-bit types compute them
+so their bits are those of a layer, and so are softmax and log_softmax. The others (sparsemax, glu) are NumPy's. 16-bit types compute
 in float32.
 """
 

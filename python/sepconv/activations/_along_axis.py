@@ -1,15 +1,21 @@
-"""The activations that mix the values along an axis, in NumPy. `sepconv.activations` shows them."""
+"""The activations that mix the values along an axis: softmax and its logarithm by the core, the others in NumPy.
+
+`sepconv.activations` shows them.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .. import _dtypes, _intake
+from .. import _core, _dtypes, _intake
 from .._arguments import refuse
 from .._registry import axes
+from .._runtime import threads
 from ._elementwise import sigmoid
 
 
@@ -21,18 +27,12 @@ def softmax(x: Any, axis: Any = -1) -> np.ndarray:
     >>> softmax([0.0, 0.0])
     array([0.5, 0.5])
     """
-    array, dtype, along = _prepared(x, axis)
-    with np.errstate(all="ignore"):
-        powers = np.exp(array - array.max(along, keepdims=True, initial=-np.inf))
-        return np.asarray(powers / powers.sum(along, keepdims=True), dtype)
+    return Rows("softmax", x, axis).result()
 
 
 def log_softmax(x: Any, axis: Any = -1) -> np.ndarray:
     """``x - log(sum(exp(x)))``, with the sum along `axis`, an integer or several."""
-    array, dtype, along = _prepared(x, axis)
-    with np.errstate(all="ignore"):
-        shifted = array - array.max(along, keepdims=True, initial=-np.inf)
-        return np.asarray(shifted - np.log(np.exp(shifted).sum(along, keepdims=True)), dtype)
+    return Rows("log_softmax", x, axis).result()
 
 
 def sparsemax(x: Any, axis: int = -1) -> np.ndarray:
@@ -78,13 +78,61 @@ def glu(x: Any, axis: int = -1) -> np.ndarray:
 FUNCTIONS: tuple[Callable[..., np.ndarray], ...] = (softmax, log_softmax, sparsemax, glu)
 
 
-def _prepared(x: Any, axis: Any) -> tuple[np.ndarray, np.dtype[Any], tuple[int, ...]]:
-    """`x` in the dtype to compute in, the dtype of the result, and the axes."""
+class Rows:
+    """A function of whole rows, computed by the core: a copy of `x` in which the values along `axis` are rows.
+
+    Parameters
+    ----------
+    kind : str
+        What the core calls the function.
+    x : array_like
+    axis : int or list of int
+    wide : bool
+        Whether 16-bit types become float32.
+    """
+
+    def __init__(self, kind: str, x: Any, axis: Any, wide: bool = False) -> None:
+        array, self.dtype, self._from = _taken(x, axis)
+        self._kind, self._threads = kind, threads()
+        self._to = tuple(range(-len(self._from), 0))
+        self._columns = math.prod(array.shape[a] for a in self._from)
+        self._y = self._copy(array, np.dtype(np.float32) if wide and self.dtype.itemsize == 2 else self.dtype)
+        if self._y.size:
+            _core.activate_rows(self._y, kind, self._columns, self._threads)
+
+    def _copy(self, array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+        return np.array(np.moveaxis(array, self._from, self._to), dtype, order="C")
+
+    def result(self) -> np.ndarray:
+        return np.ascontiguousarray(np.moveaxis(self._y, self._to, self._from))
+
+    def gradient(self, dy: np.ndarray) -> np.ndarray:
+        """Of `x`, from that of the result, which must not have been written to."""
+        found = self._copy(dy, self._y.dtype)
+        if found.size:
+            _core.derive_rows(self._y, found, self._kind, self._columns, self._threads)
+        return np.moveaxis(found, self._to, self._from)
+
+
+def rows_form(function: Any) -> str | None:
+    """The core's name of an activation that `function` is along the last axis, or None."""
+    if isinstance(function, partial) and not function.args and function.keywords == {"axis": -1}:
+        function = function.func
+    return next((f.__name__ for f in (softmax, log_softmax) if function is f), None)
+
+
+def _taken(x: Any, axis: Any) -> tuple[np.ndarray, np.dtype[Any], tuple[int, ...]]:
+    """`x`, the dtype of the result, and the axes."""
     array, found = _intake.as_array(x, "x"), axes(axis, "axis")
     along = tuple(found) if isinstance(found, list) else (found,)
-    if not all(-array.ndim <= a < array.ndim for a in along):
-        refuse("axis", f"an axis of the array, which has {array.ndim}", axis)
-    dtype = _dtypes.floating(array.dtype)
+    if not all(-array.ndim <= a < array.ndim for a in along) or len({a % array.ndim for a in along}) < len(along):
+        refuse("axis", f"an axis of the array, which has {array.ndim}, or several different ones", axis)
+    return array, _dtypes.floating(array.dtype), along
+
+
+def _prepared(x: Any, axis: Any) -> tuple[np.ndarray, np.dtype[Any], tuple[int, ...]]:
+    """`x` in the dtype to compute in, the dtype of the result, and the axes."""
+    array, dtype, along = _taken(x, axis)
     return array.astype(dtype if dtype.itemsize > 2 else np.float32), dtype, along
 
 

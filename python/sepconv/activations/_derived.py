@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _core, _dtypes, _intake
 from .._registry import differentiable
-from ._along_axis import _one, _prepared, glu, log_softmax, softmax, sparsemax
+from ._along_axis import Rows, _one, _prepared, glu, log_softmax, softmax, sparsemax
 from ._elementwise import core_form, sigmoid
 
 Pull = Callable[[np.ndarray], np.ndarray]
@@ -90,15 +90,13 @@ _Rule = Callable[..., tuple[np.ndarray, Pull, "np.dtype[Any]"]]
 
 
 def _softmax_vjp(x: Any, axis: Any = -1) -> tuple[np.ndarray, Pull, np.dtype[Any]]:
-    array, dtype, along = _prepared(x, axis)
-    y = softmax(array, axis)
-    return y, lambda dy: y * (dy - (dy * y).sum(along, keepdims=True)), dtype
+    rows = Rows("softmax", x, axis, wide=True)
+    return rows.result(), rows.gradient, rows.dtype
 
 
 def _log_softmax_vjp(x: Any, axis: Any = -1) -> tuple[np.ndarray, Pull, np.dtype[Any]]:
-    array, dtype, along = _prepared(x, axis)
-    y = log_softmax(array, axis)
-    return y, lambda dy: dy - np.exp(y) * dy.sum(along, keepdims=True), dtype
+    rows = Rows("log_softmax", x, axis, wide=True)
+    return rows.result(), rows.gradient, rows.dtype
 
 
 def _sparsemax_vjp(x: Any, axis: Any = -1) -> tuple[np.ndarray, Pull, np.dtype[Any]]:

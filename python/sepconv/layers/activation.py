@@ -94,7 +94,7 @@ class Activation(Layer):
 
         `out`, `training`, `num_threads`, the result and the errors are those of the convolutions, see `SeparableConv2D.__call__`.
         """
-        _runtime.threads(num_threads)
+        num_threads = _runtime.threads(num_threads)
         function = self._activation
         array = _intake.to_dtype(_intake.as_array(inputs), self._compute, self.autocast)
         self._accept(array.shape)
@@ -105,7 +105,7 @@ class Activation(Layer):
         work[...] = array
         core = activations.core_form(function)
         if core is None:
-            output = finish(function, work, out)
+            output = finish(function, work, out, num_threads)
         else:
             _core.activate(work, *core)
             output = work
@@ -117,10 +117,10 @@ class Activation(Layer):
         return output
 
     def _linearize(self, inputs: Any, num_threads: int | None) -> tuple[np.ndarray, Pull, tuple[np.ndarray, ...]]:
-        _runtime.threads(num_threads)
+        num_threads = _runtime.threads(num_threads)
         array = _intake.to_dtype(_intake.as_array(inputs), self._compute, self.autocast)
         self._accept(array.shape)
-        output, pull = finish_vjp(self._activation, array)
+        output, pull = finish_vjp(self._activation, array, num_threads)
 
         def of_input(dy: np.ndarray, input: bool, wanted: Sequence[int]) -> tuple[np.ndarray | None, Sequence[Any]]:
             return (pull(dy) if input else None), ()
