@@ -140,6 +140,20 @@ TEST(schedule, large_images_in_channels_first_keep_lanes_over_pixels) {
   EXPECT_EQ(s.multiply, multiply_lanes::pixels);
 }
 
+// Strides make each channel's planes dearer than half-empty lanes.
+TEST(schedule, strides_of_few_channels_take_lanes_over_channels) {
+  sepconv_spec spec = spec_of(SEPCONV_SEPARABLE, {1, 64, 64, 8}, 8);
+  spec.kernel[0] = spec.kernel[1] = 3;
+  const sepconv::kernel_set& k = kernels_of(isas()[0], SEPCONV_FLOAT32);
+  const bool narrow = 2 * 8 <= k.lanes;
+  const auto gather = [&] { return sepconv::make_schedule(sepconv::make_geometry(spec), k, {32 << 10, 1 << 20, 1}).gather; };
+  EXPECT_EQ(gather(), narrow ? gather_lanes::pixels : gather_lanes::channels);
+  spec.stride[0] = spec.stride[1] = 2;
+  EXPECT_EQ(gather(), gather_lanes::channels);
+  spec.input_shape[3] = 1;
+  EXPECT_EQ(gather(), gather_lanes::pixels);
+}
+
 TEST(schedule, empty_batch) {
   const sepconv_spec spec = spec_of(SEPCONV_SEPARABLE, {0, 8, 8, 16}, 16);
   const sepconv::kernel_set& k = kernels_of(isas()[0], SEPCONV_FLOAT32);

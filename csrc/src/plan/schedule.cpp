@@ -13,14 +13,26 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 int64_t round_up(int64_t a, int64_t b, const char* what) { return checked_mul(ceil_div(a, b), b, what); }
 
+// Whether phase planes cost more than the lanes that few channels leave empty. Each channel fills its own: a vector of them takes as many
+// loads as pixels are apart, up to 8, then one a lane (copy_line). The constants are measured.
+bool planes_are_dear(const geometry& g, const kernel_set& k) {
+  const int64_t step = g.stride[1] * g.input_step[2];  // fits: inside the input
+  const double loads = static_cast<double>(phase_period(g.kernel[0], g.stride[0], g.dilation[0])) *
+                       static_cast<double>(phase_period(g.kernel[1], g.stride[1], g.dilation[1])) *
+                       static_cast<double>(step > 0 && step <= 8 ? step : std::max(k.lanes, 8));
+  const int32_t store = g.multiplies() || g.multiplier == 1 ? 1 : 3;  // what lanes over channels leave to interleave
+  const double sums = static_cast<double>(g.taps + 3) * static_cast<double>(g.multiplier) * store;
+  return static_cast<double>(g.channels()) * loads > k.lanes / 2 * sums;
+}
+
 // Lanes over channels need channels next to one another, and enough of them: with half of a vector or less, lanes over pixels win, unless
-// rows of the image fill still less; each filter more of a channel would read and fill them again.
+// rows of the image fill still less, since each filter more of a channel would read and fill them again, or unless planes are dear.
 gather_lanes choose_gather(const geometry& g, const kernel_set& k) {
   const bool dense = g.input_step[3] == 1 || g.channels() == 1;
   if (!dense) return gather_lanes::pixels;
   const int64_t least = g.multiplier > 1 ? g.channels() : 2 * g.channels();  // fits: sizes below 2^60 (make_geometry)
   const bool narrow = 2 * g.channels() <= k.lanes && g.output[2] > std::min<int64_t>(k.lanes / 2, least);  // fits: likewise
-  return narrow ? gather_lanes::pixels : gather_lanes::channels;
+  return narrow && !planes_are_dear(g, k) ? gather_lanes::pixels : gather_lanes::channels;
 }
 
 // Lanes over pixels finish rows of channels_first images without a transpose, and are full where filters are few; small images waste too
