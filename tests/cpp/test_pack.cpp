@@ -23,7 +23,11 @@ class guarded_pack {
     move(pack.blocked_bias, padded * size, side);
     move(pack.planar, g.depth * g.taps * size, side);
     move(pack.planar_bias, g.depth * size, side);
-    if (!g.multiplies()) return;
+    if (!g.multiplies()) {
+      move(pack.outputs, (g.depth + block) * g.taps * size, side);
+      move(pack.outputs_bias, (g.depth + block) * size, side);
+      return;
+    }
     const bool over_pixels = s.multiply == sepconv::multiply_lanes::pixels;
     const int64_t wide = over_pixels ? s.rows : s.columns, narrow = over_pixels ? s.rows : plan.kernels->lanes;
     const int64_t columns = g.filters() / wide * wide + round_up(g.filters() % wide, narrow);

@@ -108,12 +108,13 @@ TEST(run, images_of_many_tiles) {
       {SEPCONV_POINTWISE, {2, 23, 19, 130}, 1, 1, 1, 1, 71}, {SEPCONV_POINTWISE, {1, 32, 32, 16}, 1, 2, 1, 1, 1},
       {SEPCONV_DEPTHWISE, {1, 56, 56, 33}, 7, 1, 1, 1, 0},   {SEPCONV_DEPTHWISE, {2, 61, 53, 4}, 5, 2, 1, 3, 0},
       {SEPCONV_SEPARABLE, {9, 7, 7, 300}, 3, 1, 1, 1, 40},   {SEPCONV_SEPARABLE, {1, 1, 700, 20}, 1, 1, 1, 2, 20},
+      {SEPCONV_DEPTHWISE, {2, 61, 53, 3}, 3, 1, 1, 8, 0},    {SEPCONV_DEPTHWISE, {1, 3, 2500, 5}, 3, 1, 1, 1, 0},
   };
   int64_t i = 0;
   for (const shape& s : shapes)
     for (int32_t dtype : dtypes)
       for (int32_t layout : {SEPCONV_CHANNELS_LAST, SEPCONV_CHANNELS_FIRST}) {
-        if (i++ >= sample(80)) return;
+        if (i++ >= sample(96)) return;
         sepconv_spec spec = spec_of(s.op, s.input, s.filters);
         spec.kernel[0] = spec.kernel[1] = s.kernel;
         spec.stride[0] = spec.stride[1] = s.stride;

@@ -45,6 +45,20 @@ void check(const sepconv::geometry& g, const schedule& s, const sepconv::kernel_
   if (s.gather == gather_lanes::channels) {
     EXPECT_TRUE(g.input_step[3] == 1 || g.channels() == 1);
   }
+  // Lanes over outputs read neighbours that lie within a vector.
+  if (s.gather == gather_lanes::outputs) {
+    EXPECT_EQ(g.op, SEPCONV_DEPTHWISE);
+    EXPECT_NE(k.filter_outputs, nullptr);
+    EXPECT_TRUE(g.input_step[3] == 1 || g.channels() == 1);
+    for (int64_t first = 0; first < g.depth * k.lanes; first += k.lanes) {
+      const auto read = [&](int64_t output) { return output / g.depth * g.stride[1] * g.channels() + output % g.depth / g.multiplier; };
+      EXPECT_LT(read(first + k.lanes - 1) - read(first), k.lanes);
+    }
+    EXPECT_GE(s.offsets_size, static_cast<std::size_t>(g.taps * 8));
+    const int64_t width = g.output[2], rows = s.tile_pixels < width ? 1 : std::min(g.output[1], (s.tile_pixels + width - 2) / width + 1);
+    const sepconv::line_layout lines = sepconv::make_lines(g, rows, std::min(width, s.tile_pixels));
+    EXPECT_GE(s.planes_size, static_cast<std::size_t>((lines.elements() + k.lanes) * element));
+  }
   // Straight to the output only where nothing is left to do.
   if (s.direct) {
     EXPECT_EQ(s.multiply, multiply_lanes::none);
@@ -90,7 +104,7 @@ void check(const sepconv::geometry& g, const schedule& s, const sepconv::kernel_
 TEST(schedule, holds_for_any_geometry_kernels_caches_and_threads) {
   generator r(43);
   const int64_t cases = sample(20000);
-  bool seen[2][3][2] = {};
+  bool seen[3][3][2] = {};
   for (int64_t i = 0; i < cases && !HasFailure(); ++i) {
     sepconv_spec spec = draw_case(i, 43);
     if (r.one_in(2)) spec.input_shape[1] = r.between(spec.input_shape[1], 300);
@@ -121,6 +135,7 @@ TEST(schedule, holds_for_any_geometry_kernels_caches_and_threads) {
   }
   // The cases reach every role.
   EXPECT_TRUE(seen[0][0][0] && seen[1][0][0]) << "depthwise";
+  EXPECT_EQ(seen[2][0][0], kernels_of(isas()[0], SEPCONV_FLOAT32).filter_outputs != nullptr) << "lanes over outputs";
   EXPECT_TRUE(seen[0][1][0] && seen[1][1][0]) << "lanes over filters";
   EXPECT_TRUE(seen[0][1][1]) << "threads split filters";
 }

@@ -179,7 +179,7 @@ def test_files_are_short():
 # The test of csrc/src/<room>/<name>.* is tests/cpp/test_<name>.cpp, and that of python/sepconv/[<package>/]<name>.py is
 # tests/python/test_<name>.py, without leading underscores. Where a thought has several files, these say which test has it.
 CPP_ELSEWHERE = {
-    **dict.fromkeys(("gather", "gather_channels", "gather_pixels", "task"), "run"),
+    **dict.fromkeys(("gather", "gather_channels", "gather_pixels", "gather_outputs", "task"), "run"),
     **dict.fromkeys(
         ("table", "tiles", "set_double", "set_float", "set_pairs", "kernel_types"), "multiply"
     ),  # which goes through all rows

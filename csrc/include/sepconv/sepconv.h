@@ -157,7 +157,7 @@ typedef struct sepconv_plan_info {
   size_t size;
   int64_t output_shape[4];
   const char* isa;
-  const char* gather; /* "channels" or "pixels": what the lanes of the depthwise pass run over */
+  const char* gather; /* "channels", "pixels" or "outputs": what the lanes of the depthwise pass run over */
   const char* lanes;  /* "filters" or "pixels": what the lanes of the multiply run over; "none" for SEPCONV_DEPTHWISE */
   const char* split;  /* "pixels" or "filters": what threads share out */
   int64_t tile_pixels;

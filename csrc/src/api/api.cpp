@@ -178,7 +178,7 @@ sepconv_status sepconv_plan_get_info(const sepconv_plan* plan, sepconv_plan_info
     sepconv_plan_info own = {};
     std::copy(plan->geometry.output.begin(), plan->geometry.output.end(), own.output_shape);
     own.isa = plan->table->isa;
-    own.gather = s.gather == gather_lanes::channels ? "channels" : "pixels";
+    own.gather = s.gather == gather_lanes::channels ? "channels" : s.gather == gather_lanes::pixels ? "pixels" : "outputs";
     own.lanes = s.multiply == multiply_lanes::none ? "none" : s.multiply == multiply_lanes::filters ? "filters" : "pixels";
     own.split = s.threads_split == split::filters ? "filters" : "pixels";
     own.tile_pixels = s.tile_pixels;

@@ -112,6 +112,24 @@ struct mask_args {
   void* sums;  // T, one each channel
 };
 
+// Rows of outputs that lie as [pixel][channel][multiplier], from lines of inputs that lie as [pixel][channel]. A vector may be read beyond the
+// last input that counts.
+struct filter_outputs_args {
+  const void* input;         // T, what the first tap of the first output reads
+  const ptrdiff_t* offsets;  // of each tap's first element from `input`
+  int64_t taps;
+  const void* weights;  // T [tap][channel][multiplier], each tap followed by a block that repeats it from its beginning
+  ptrdiff_t weights_row;
+  const void* bias;  // T [channel][multiplier], likewise
+  int64_t channels, multiplier;
+  double lo, hi;
+  ptrdiff_t input_pixel, input_row;  // steps of the input between pixels and rows of the output
+  void* output;                      // T
+  ptrdiff_t output_row;
+  int64_t rows, count;  // and pixels of each row
+  bool patch;           // taps are 3x3, their rows one row of outputs apart
+};
+
 // `channels` is a multiple of a block.
 struct filter_gradient_args : tap_geometry {
   const void* gradient;  // T, of pixel `first`, first channel
@@ -123,6 +141,7 @@ struct filter_gradient_args : tap_geometry {
 typedef void (*filter_channels_fn)(const filter_channels_args*);
 typedef void (*filter_line_fn)(const filter_line_args*);
 typedef void (*filter_plane_fn)(const filter_plane_args*);
+typedef void (*filter_outputs_fn)(const filter_outputs_args*);
 typedef void (*multiply_fn)(const multiply_args*);
 // target[r * target_row + i] = source[r * source_row + i * step], widened to T
 typedef void (*copy_lines_fn)(const void* source, ptrdiff_t source_row, ptrdiff_t step, int64_t rows, int64_t count, void* target,
@@ -176,6 +195,7 @@ struct kernel_set : multiply_set {
   filter_channels_fn filter_channels;
   filter_line_fn filter_line;
   filter_plane_fn filter_plane[max_plane + 1];  // by taps of an axis
+  filter_outputs_fn filter_outputs;             // null where lanes can't be permuted
   copy_lines_fn copy_lines;
   store_tile_fn store_tile;
   store_tile_fn move_tile;  // T to T

@@ -6,6 +6,7 @@
 #include "kernels/filter_channels.hpp"
 #include "kernels/filter_gradient.hpp"
 #include "kernels/filter_line.hpp"
+#include "kernels/filter_outputs.hpp"
 #include "kernels/filter_plane.hpp"
 #include "kernels/move.hpp"
 #include "kernels/multiply.hpp"
@@ -31,6 +32,9 @@ constexpr kernel_set make_set() {
 #if SEPCONV_ISA_NUMBER != 1  // filter_line will do for the baseline, whose multiply-adds are calls
   set.filter_plane[3] = filter_plane<T, 3>;
   set.filter_plane[5] = filter_plane<T, 5>;
+#endif
+#if SEPCONV_ISA_NUMBER == 2 || SEPCONV_ISA_NUMBER == 3
+  set.filter_outputs = filter_outputs<T>;
 #endif
   set.copy_lines = copy_lines<S, T>;
   set.store_tile = store_tile<T, S>;

@@ -194,8 +194,8 @@ void store_depthwise(const task& t, const scratch& s, pixel_range pixels) {
   const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype)), channel = g.output_step[3];
   T* rows = reinterpret_cast<T*>(s.rows);
   if (plan.flat) {
-    activate_rows(t, rows, 0, 1, count * g.channels());
-    return store_buffer(t, rows, g.channels(), pixels.first, count, 0, g.channels(), false);
+    activate_rows(t, rows, 0, 1, count * g.depth);
+    return store_buffer(t, rows, g.depth, pixels.first, count, 0, g.depth, false);
   }
   activate_rows(t, rows, line, blocked ? blocks * g.multiplier : blocks, count * step);
   for (int64_t first = 0; first < count;) {

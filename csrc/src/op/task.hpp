@@ -53,6 +53,8 @@ template <class T>
 void gather_channels(const task& t, const scratch& s, const piece& p, int64_t c0, int64_t c1);
 template <class T>
 void gather_pixels(const task& t, const scratch& s, const piece& p, int64_t c0, int64_t c1);
+template <class T>
+void gather_outputs(const task& t, const scratch& s, const piece& p);
 
 // Depthwise rows of channels [c0, c1) (a multiple of a block apart) for the pixels: into s.rows, or straight into the output.
 template <class T>

@@ -74,6 +74,20 @@ void pack_depthwise(const unpacked& u, sepconv_pack& p) {
   }
 }
 
+// Planar weights in the order of outputs, rows of depth and a block more.
+template <class T>
+void pack_outputs(const unpacked& u, sepconv_pack& p) {
+  const int64_t row = u.g.depth + block_channels<T>;  // fits: an index
+  for (int64_t t = 0; t <= u.taps; ++t) {             // and the bias
+    const T* x = t < u.taps ? static_cast<const T*>(p.planar) + t : static_cast<const T*>(p.planar_bias);
+    const int64_t step = t < u.taps ? u.taps : 1;
+    T* const y = t < u.taps ? static_cast<T*>(p.outputs) + t * row : static_cast<T*>(p.outputs_bias);  // fits: an index
+    for (int64_t m = 0; m < u.multiplier; ++m)
+      for (int64_t c = 0; c < u.channels; ++c, x += step) y[c * u.multiplier + m] = *x;  // fits: an index
+    for (int64_t i = u.g.depth; i < row; ++i) y[i] = y[i - u.g.depth];
+  }
+}
+
 // Panels of `wide` filters; the last one rounded up to `narrow`.
 template <class T>
 void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t narrow, store_tile_fn move_tile) {
@@ -126,12 +140,14 @@ sepconv_pack* pack(const sepconv_plan& plan, const sepconv_weights& weights) {
   const int64_t whole = ceil_div(u.channels, block_channels<T>) * block_channels<T>;  // fits: at most a block more
   const int64_t padded = checked_mul(whole, u.multiplier, "multiplier");
   const int64_t panel_columns = u.multiplies ? ceil_div(u.filters, wide) * wide : 0;  // fits: at most a panel more
+  const int64_t outputs = u.multiplies ? 0 : g.depth + block_channels<T>;             // fits: at most a block more
   const auto room = [&](int64_t count) {  // bytes, in whole cache lines
     const int64_t size = checked_add(checked_mul(count, element_bytes, "filters"), int64_t{63}, "filters");
     return static_cast<std::size_t>(size / 64 * 64);  // fits: rounds down
   };
   const std::size_t sizes[] = {
       room(checked_mul(padded, u.taps, "kernel")),  room(padded), room(checked_mul(g.depth, u.taps, "kernel")), room(g.depth),
+      room(checked_mul(outputs, u.taps, "kernel")), room(outputs),
       room(checked_mul(plan.schedule.steps, panel_columns, "filters")), room(panel_columns)};
   std::size_t total = 0;
   for (std::size_t size : sizes) total = checked_add(total, size, "filters");
@@ -145,13 +161,17 @@ sepconv_pack* pack(const sepconv_plan& plan, const sepconv_weights& weights) {
   p->memory = pool_alloc(total);
   if (!p->memory) throw std::bad_alloc();
   char* at = static_cast<char*>(p->memory);
-  void** const parts[] = {&p->blocked, &p->blocked_bias, &p->planar, &p->planar_bias, &p->panels, &p->bias};
-  for (int i = 0; i < 6; ++i) {
+  void** const parts[] = {&p->blocked, &p->blocked_bias, &p->planar, &p->planar_bias,
+                          &p->outputs, &p->outputs_bias, &p->panels, &p->bias};
+  for (int i = 0; i < 8; ++i) {
     *parts[i] = at;
     at += sizes[i];
   }
   pack_depthwise<T>(u, *p);
-  if (!u.multiplies) return p.release();
+  if (!u.multiplies) {
+    pack_outputs<T>(u, *p);
+    return p.release();
+  }
   if (g.pairs)
     pack_pairs(u, *p, wide, narrow, *plan.table->pairs);
   else

@@ -15,6 +15,10 @@ struct sepconv_pack {
   // The same for lanes over pixels, [multiplier * channels][tap] and [multiplier * channels].
   void* planar;
   void* planar_bias;
+  // The same for lanes over outputs of a bare depthwise convolution, [tap][channel][multiplier] and [channel][multiplier], each row followed
+  // by a block that repeats it from its beginning.
+  void* outputs;
+  void* outputs_bias;
   // Pointwise weights in panels. Lanes over filters: [panel][k][lane], the last panel as few vectors wide as hold its filters. Lanes
   // over pixels: [panel][k][row]. k runs over multiplier, then channel; see pair_set for bfloat16. The bias has a zero for each filter that
   // pads.

@@ -37,4 +37,19 @@ inline plane_layout make_planes(const geometry& g, int64_t output_rows, int64_t 
   return p;
 }
 
+// Lines: how the gather over outputs lays out its input, [row][column][channel] with the padding filled in.
+struct line_layout {
+  int64_t rows, columns, pitch;  // pitch in elements
+
+  int64_t elements() const { return rows * pitch; }  // fits: checked in make_schedule
+};
+
+inline line_layout make_lines(const geometry& g, int64_t output_rows, int64_t output_columns) {
+  line_layout l;
+  l.rows = (output_rows - 1) * g.stride[0] + (g.kernel[0] - 1) * g.dilation[0] + 1;        // fits: checked in make_geometry
+  l.columns = (output_columns - 1) * g.stride[1] + (g.kernel[1] - 1) * g.dilation[1] + 1;  // fits: likewise
+  l.pitch = l.columns * g.channels();                                                      // fits: choose_gather asks for few
+  return l;
+}
+
 }  // namespace sepconv

@@ -25,11 +25,26 @@ bool planes_are_dear(const geometry& g, const kernel_set& k) {
   return static_cast<double>(g.channels()) * loads > k.lanes / 2 * sums;
 }
 
+// Lanes over outputs: a bare depthwise convolution with several filters a channel, whose results would have to be interleaved otherwise.
+// A vector of outputs reads one of inputs, so these must not lie too far apart.
+bool permutes(const geometry& g, const kernel_set& k) {
+  if (g.multiplies() || !k.filter_outputs || g.dilation[0] > 1) return false;
+  // Where the other lanes are full, they win with many taps, or with nothing to interleave.
+  const bool patch = g.kernel == pair{3, 3} && g.stride[0] == 1, wide = g.channels() >= k.lanes, few = g.channels() < k.lanes / 2;
+  const bool many = g.taps >= 25, planes = few && g.stride[1] == 1;
+  if (g.multiplier == 1 ? wide || (patch ? g.channels() == 1 : few) : many && (wide || planes)) return false;
+  const int64_t others = k.lanes - 1;                                         // fits: constants
+  const int64_t edges = (others + g.depth - 1) / g.depth;                     // fits: of pixels; depth is below 2^60
+  const int64_t channels = (others + g.multiplier - 1) / g.multiplier;        // fits: likewise
+  return (g.stride[1] - 1) * g.channels() <= (others - channels) / edges;     // fits: inside the input, or two rows of it
+}
+
 // Lanes over channels need channels next to one another, and enough of them: with half of a vector or less, lanes over pixels win, unless
 // rows of the image fill still less, since each filter more of a channel would read and fill them again, or unless planes are dear.
 gather_lanes choose_gather(const geometry& g, const kernel_set& k) {
   const bool dense = g.input_step[3] == 1 || g.channels() == 1;
   if (!dense) return gather_lanes::pixels;
+  if (permutes(g, k)) return gather_lanes::outputs;
   const int64_t least = g.multiplier > 1 ? g.channels() : 2 * g.channels();  // fits: sizes below 2^60 (make_geometry)
   const bool narrow = 2 * g.channels() <= k.lanes && g.output[2] > std::min<int64_t>(k.lanes / 2, least);  // fits: likewise
   return narrow && !planes_are_dear(g, k) ? gather_lanes::pixels : gather_lanes::channels;
@@ -54,6 +69,7 @@ bool writes_output_directly(const geometry& g, gather_lanes gather) {
   const bool same_type = g.dtype == SEPCONV_FLOAT32 || g.dtype == SEPCONV_FLOAT64;
   if (g.multiplies() || !same_type || !finishes_in_registers(g.activation)) return false;
   if (gather == gather_lanes::pixels) return g.output_step[2] == 1 || g.output[2] == 1;
+  if (gather == gather_lanes::outputs) return g.output_step[3] == 1 && (g.output_step[2] == g.depth || g.output[2] == 1);
   return g.multiplier == 1 && (g.output_step[3] == 1 || g.channels() == 1);
 }
 
@@ -76,17 +92,17 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   s.gather = choose_gather(g, k);
   s.multiply = choose_multiply(g, k, s.gather);
   s.direct = writes_output_directly(g, s.gather);
-  s.flat = !s.direct && !g.multiplies() && s.gather == gather_lanes::channels && g.multiplier == 1;
-  s.widens = s.gather == gather_lanes::channels && element_size(g.dtype) < sum_size(g.dtype);
+  s.flat = !s.direct && !g.multiplies() && s.gather != gather_lanes::pixels && (g.multiplier == 1 || s.gather == gather_lanes::outputs);
+  const bool planar = s.gather == gather_lanes::pixels, copies = s.gather != gather_lanes::channels;
+  s.widens = !copies && element_size(g.dtype) < sum_size(g.dtype);
   s.threads = choose_threads(g, m.threads);
   const bool over_pixels = s.multiply == multiply_lanes::pixels;
   s.rows = over_pixels ? k.pixels_rows : k.filters_rows;
   s.columns = (over_pixels ? k.pixels_vectors : k.filters_vectors) * k.lanes;  // fits: constants
   const int64_t micro = over_pixels ? s.columns : s.rows;  // pixels of a micro-tile
 
-  const bool planar = s.gather == gather_lanes::pixels;
   const int64_t depth =
-      planar ? g.depth : checked_mul(round_up(g.channels(), block, "channels"), g.multiplier, "multiplier");
+      copies ? g.depth : checked_mul(round_up(g.channels(), block, "channels"), g.multiplier, "multiplier");
 
   // Fewer pixels first: the patch matrix takes at most half of L2. At least four micro-tiles a tile, so that weights are reused; at
   // most 512 pixels, or four rows of planes; and about four tiles a thread, or one where pixels are few.
@@ -99,9 +115,9 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   const int64_t least = 4 * micro;  // fits: constants
   const int64_t threads = s.threads;
   const bool scarce = threads > 1 && g.pixels < 2 * least * threads;                    // fits: threads has 32 bits
-  const int64_t most = planar ? std::clamp<int64_t>(4 * g.output[2], 512, 2048) : 512;  // fits: sizes below 2^60
+  const int64_t most = copies ? std::clamp<int64_t>(4 * g.output[2], 512, 2048) : 512;  // fits: sizes below 2^60
   int64_t pixels = std::clamp<int64_t>(fits, micro, most);
-  const int64_t quantum = planar && g.output[2] > micro && g.output[2] <= pixels ? g.output[2] : micro;  // whole rows for planes
+  const int64_t quantum = copies && g.output[2] > micro && g.output[2] <= pixels ? g.output[2] : micro;  // whole rows for planes and lines
   if (threads > 1 && !scarce) pixels = std::min(pixels, std::max(least, ceil_div(g.pixels, 4 * threads)));  // fits: likewise
   pixels = std::min(std::max<int64_t>(pixels / quantum, 1) * quantum, std::max<int64_t>(g.pixels, 1));  // fits: at most 2048 or quantum
   s.tiles = ceil_div(g.pixels, pixels);
@@ -137,6 +153,13 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
     s.planes_size = aligned(checked_mul(checked_add(all, block, "workspace"), element, "workspace"));  // and a vector beyond
     s.short_rows = rows > 1 && g.output[2] < 8 * k.lanes;  // fits: constants
     if (s.short_rows) s.wide_size = aligned(checked_mul(checked_mul(rows, planes.pitch, "workspace"), element, "workspace"));
+    s.offsets_size = aligned(checked_mul(g.taps, int64_t{8}, "kernel"));
+  }
+  if (s.gather == gather_lanes::outputs) {
+    const int64_t rows = pixels < g.output[2] ? 1 : std::min(g.output[1], ceil_div(pixels - 1, g.output[2]) + 1);  // see gather()
+    const line_layout lines = make_lines(g, rows, std::min(g.output[2], pixels));
+    const int64_t all = checked_mul(lines.rows, checked_mul(lines.columns, g.channels(), "workspace"), "workspace");
+    s.planes_size = aligned(checked_mul(checked_add(all, block, "workspace"), element, "workspace"));  // and a vector beyond
     s.offsets_size = aligned(checked_mul(g.taps, int64_t{8}, "kernel"));
   }
   if (s.widens) {

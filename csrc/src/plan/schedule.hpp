@@ -5,7 +5,8 @@
 //   blocked  [K / block][pixel][block]   of a gather over channels
 //   planar   [K][pixel]                  of a gather over pixels
 // Where products are those of bfloat16, the same once more, of their operands;
-// and for a bare depthwise convolution with lanes over channels the output's own, [pixel][channel].
+// and for a bare depthwise convolution with lanes over channels or outputs the output's own, [pixel][channel].
+//
 #pragma once
 
 #include "plan/geometry.hpp"
@@ -15,7 +16,7 @@ namespace sepconv {
 struct kernel_set;
 struct pair_set;
 
-enum class gather_lanes { channels, pixels };   // of the depthwise filter
+enum class gather_lanes { channels, pixels, outputs };  // of the depthwise filter
 enum class multiply_lanes { none, filters, pixels };
 enum class split { pixels, filters };           // what threads share out
 

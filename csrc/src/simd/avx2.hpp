@@ -43,6 +43,26 @@ SEPCONV_INLINE vec<double> at_most(vec<double> x, vec<double> limit) {
   return reinterpret_cast<vec<double>>(_mm256_min_pd(reinterpret_cast<__m256d>(limit), reinterpret_cast<__m256d>(x)));
 }
 
+// Lane k of the result is lane order[k]; of double, its halves.
+template <class T>
+using lane_order = __m256i;
+
+template <class T>
+SEPCONV_INLINE __m256i order_of(const typename traits<T>::integer* order) {
+  const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(order));
+  if (sizeof(T) == 4) return x;
+  const __m256i even = _mm256_add_epi64(x, x);  // below 8
+  return _mm256_or_si256(even, _mm256_slli_epi64(_mm256_add_epi64(even, _mm256_set1_epi64x(1)), 32));
+}
+
+SEPCONV_INLINE vec<float> permute(vec<float> x, __m256i order) {
+  return reinterpret_cast<vec<float>>(_mm256_permutevar8x32_ps(reinterpret_cast<__m256>(x), order));
+}
+
+SEPCONV_INLINE vec<double> permute(vec<double> x, __m256i order) {
+  return reinterpret_cast<vec<double>>(_mm256_permutevar8x32_ps(reinterpret_cast<__m256>(x), order));
+}
+
 // The first n lanes of a mask, n in [0, lanes]: an unaligned look into a run of ones followed by zeros.
 template <class T>
 SEPCONV_INLINE __m256i first_lanes(int64_t n) {

@@ -58,6 +58,23 @@ SEPCONV_INLINE vec<double> at_most(vec<double> x, vec<double> limit) {
       _mm512_maskz_min_pd(0xff, reinterpret_cast<__m512d>(limit), reinterpret_cast<__m512d>(x)));
 }
 
+// Lane k of the result is lane order[k].
+template <class T>
+using lane_order = __m512i;
+
+template <class T>
+SEPCONV_INLINE __m512i order_of(const typename traits<T>::integer* order) {
+  return _mm512_loadu_si512(order);
+}
+
+SEPCONV_INLINE vec<float> permute(vec<float> x, __m512i order) {
+  return reinterpret_cast<vec<float>>(_mm512_maskz_permutexvar_ps(0xffff, order, reinterpret_cast<__m512>(x)));
+}
+
+SEPCONV_INLINE vec<double> permute(vec<double> x, __m512i order) {
+  return reinterpret_cast<vec<double>>(_mm512_maskz_permutexvar_pd(0xff, order, reinterpret_cast<__m512d>(x)));
+}
+
 // The first n lanes, n in [0, 16].
 SEPCONV_INLINE unsigned first_lanes(int64_t n) { return (1u << n) - 1; }
 
