@@ -89,37 +89,45 @@ struct second_halves {
   static constexpr int of(int k) { return k & Distance ? lanes<T> + k : k + Distance; }
 };
 
-template <class T, int Distance>
-SEPCONV_INLINE void transpose_step(vec<T> (&row)[lanes<T>]) {
-  if constexpr (Distance < lanes<T>) {
-    unroll<lanes<T>>::run([&](auto i) {
+template <int Distance, class T, int Rows>
+SEPCONV_INLINE void transpose_step(T (&row)[Rows]) {
+  if constexpr (Distance < Rows) {
+    typedef typename scalar_of<T>::type E;
+    unroll<Rows>::run([&](auto i) {
       constexpr int a = decltype(i)::value, b = a + Distance;
       if constexpr (!(a & Distance)) {
-        const vec<T> first = shuffle<T, first_halves<Distance>>(row[a], row[b]);
-        row[b] = shuffle<T, second_halves<Distance>>(row[a], row[b]);
+        const T first = shuffle<E, first_halves<Distance>>(row[a], row[b]);
+        row[b] = shuffle<E, second_halves<Distance>>(row[a], row[b]);
         row[a] = first;
       }
     });
-    transpose_step<T, Distance * 2>(row);
+    transpose_step<Distance * 2>(row);
   }
 }
 
-// Up to a vector of rows by up to a vector of columns; rows end up next to one another.
-template <class T, class S>
+template <int Part, int Rows>
+struct part_of {  // lanes from Part * Rows on
+  template <class T>
+  static constexpr int of(int k) { return (k + Part * Rows) % lanes<T>; }
+};
+
+// Up to Rows rows by up to a vector of columns; rows end up next to one another. Fewer rows than lanes are transposed in parts of a vector.
+template <int Rows, class T, class S>
 static void store_transposed(const T* x, ptrdiff_t source_row, int64_t rows, int64_t columns, S* y, ptrdiff_t target_column) {
-  vec<T> row[lanes<T>];
-  unroll<lanes<T>>::run([&](auto r) {
+  vec<T> row[Rows];
+  unroll<Rows>::run([&](auto r) {
     constexpr int i = decltype(r)::value;
     row[i] = i >= rows ? vec<T>{} : columns == lanes<T> ? load(x + i * source_row) : load_partial(x + i * source_row, columns);
   });
-  transpose_step<T, 1>(row);
+  transpose_step<1>(row);
   unroll<lanes<T>>::run([&](auto c) {
     constexpr int i = decltype(c)::value;
     if (i >= columns) return;
+    const vec<T> out = shuffle<T, part_of<i / Rows, Rows>>(row[i % Rows], row[i % Rows]);
     if (rows == lanes<T>)
-      store_as(y + i * target_column, row[i]);
+      store_as(y + i * target_column, out);
     else
-      store_as_partial(y + i * target_column, row[i], rows);
+      store_as_partial(y + i * target_column, out, rows);
   });
 }
 
@@ -164,9 +172,13 @@ static void store_tile(const void* source, ptrdiff_t source_row, int64_t rows, i
       unroll<3>::run(weave);
     }
     for (int64_t r = 0; r < rows; r += lanes<T>)
-      for (int64_t c = 0; c < columns; c += lanes<T>)
-        store_transposed<T, S>(x + r * source_row + c, source_row, rows - r < lanes<T> ? rows - r : lanes<T>,
-                               columns - c < lanes<T> ? columns - c : lanes<T>, y + r + c * target_column, target_column);
+      for (int64_t c = 0; c < columns; c += lanes<T>) {
+        constexpr int half = lanes<T> < 16 || sizeof(S) != sizeof(T) ? lanes<T> : lanes<T> / 2;  // no more, for the size of its code
+        const int64_t rest = rows - r < lanes<T> ? rows - r : lanes<T>;
+        const auto store = rest > half ? store_transposed<lanes<T>, T, S> : store_transposed<half, T, S>;
+        store(x + r * source_row + c, source_row, rest, columns - c < lanes<T> ? columns - c : lanes<T>, y + r + c * target_column,
+              target_column);
+      }
     return;
   }
   for (int64_t r = 0; r < rows; ++r, x += source_row, y += target_row) {
