@@ -330,7 +330,8 @@ def test_nested_sequential_and_files(passes, tmp_path):
     (again, count) = outputs(passes, faster, x)
     assert count == 2
     np.testing.assert_array_equal(again, found)
-    np.testing.assert_array_equal(array(ours.restore(fused)(tensor(x))), array(model(tensor(x))))
+    back = ours.restore(fused)
+    assert "_run_through_graph" in vars(fused) and not any("_run_through_graph" in vars(part) for part in (back, *back.layers))
 
 
 if BACKEND == "torch":
