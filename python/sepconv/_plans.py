@@ -17,8 +17,6 @@ from ._vjp import Pull
 
 # A shape that comes back finds its plan; a stream of new shapes doesn't fill the memory.
 _PLANS = 16
-# Bytes. From this size on, what the core's alignment gains is more than its memory costs.
-_ALIGNED = 32 * 1024
 
 Activation = tuple[str, tuple[float, ...]]
 Weights = tuple["np.ndarray | None", ...]
@@ -146,13 +144,12 @@ class Spec:
 
 
 class Prepared:
-    """What calls of one input shape share: the plan (None if the output is empty) and how to make the output."""
+    """What calls of one input shape share: the plan (None if the output is empty) and what the output is."""
 
-    __slots__ = ("plan", "shape", "dtype", "new", "vjps")
+    __slots__ = ("plan", "shape", "dtype", "vjps")
 
     def __init__(self, plan: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.plan, self.shape, self.dtype = plan, shape, dtype
-        self.new: Callable[..., np.ndarray] = allocator(shape, dtype)
         self.vjps: dict[int, Any] = {}  # by what is wanted
 
 
@@ -260,7 +257,7 @@ class Convolution:
 
     def _run(self, prepared: Prepared, array: np.ndarray, out: np.ndarray | None, num_threads: int, state: Any) -> np.ndarray:
         """What the core computes, before an activation that it doesn't know."""
-        output = out if out is not None and self._finish is None else prepared.new(prepared.shape, prepared.dtype)
+        output = out if out is not None and self._finish is None else _core.empty(prepared.shape, prepared.dtype)
         plan = prepared.plan
         if plan is not None and not self._lasting:
             plan.run(plan.pack(*self._arrange(state.arrays)), array, output)
@@ -298,7 +295,7 @@ class Convolution:
         kept = self._before.run(array, array, None, num_threads, state)
         if self.spec.dtype.itemsize == 2:  # what is kept has been rounded
             return self._run(prepared, array, None, num_threads, state), kept
-        output = allocator(kept.shape, kept.dtype)(kept.shape, kept.dtype)
+        output = _core.empty(kept.shape, kept.dtype)
         output[...] = kept
         _core.activate(output, *self.spec.activation)
         return output, kept
@@ -316,10 +313,8 @@ class Convolution:
         """From that of the output, those of `array` and, at the places `wanted`, of the weights; None elsewhere."""
         sums = np.dtype(np.float64 if self.spec.dtype.itemsize == 8 else np.float32)
         weights = tuple(None if w is None else w.astype(sums, copy=False) for w in self._arrange(state.arrays))
-        found: list[Any] = [
-            allocator(w.shape, sums)(w.shape, sums) if i in wanted and w is not None else None for i, w in enumerate(weights)
-        ]
-        of_input = allocator(array.shape, array.dtype)(array.shape, array.dtype) if input else None
+        found: list[Any] = [_core.empty(w.shape, sums) if i in wanted and w is not None else None for i, w in enumerate(weights)]
+        of_input = _core.empty(array.shape, array.dtype) if input else None
         if prepared.plan is None:
             for gradient in filter(lambda g: g is not None, (of_input, *found)):
                 gradient[...] = 0
@@ -332,11 +327,6 @@ class Convolution:
         if mask:
             vjp.run(weights, array, kept, dy, (of_input, *found))
         return of_input, found
-
-
-def allocator(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[..., np.ndarray]:
-    """What makes an uninitialised C-contiguous output: NumPy where it is small, else the core."""
-    return np.empty if math.prod(shape) * dtype.itemsize < _ALIGNED else _core.empty
 
 
 def _contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,7 +10,6 @@ import numpy as np
 from .. import _core, _intake, _runtime, activations
 from .._arguments import Shape, shape
 from .._finish import finish, finish_vjp, finished_shape
-from .._plans import allocator
 from .._vjp import Pull
 from ..variables import Store, Variable
 from . import _config
@@ -101,7 +100,7 @@ class Activation(Layer):
         if out is not None:
             _intake.check_out(out, finished_shape(function, array.shape), self._compute, (inputs, array))
         # The core works in place, and user's functions may: both get a copy of their own.
-        work = allocator(array.shape, self._compute)(array.shape, self._compute)
+        work = _core.empty(array.shape, self._compute)
         work[...] = array
         core = activations.core_form(function)
         if core is None:
