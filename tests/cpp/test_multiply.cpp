@@ -46,7 +46,10 @@ struct problem {
   int64_t passes, channels;
   double lo, hi;
   flush side;
-  bool tiny;  // in bfloat16, products and sums that come down to denormals
+  bool tiny;     // in bfloat16, products and sums that come down to denormals
+  int64_t part;  // of the last vector, that is stored
+
+  int64_t stored(const kernel_set& k) const { return (vectors - 1) * k.lanes + part; }
 };
 
 // A bias of the data's order: denormal where sums are, so that it must be added in the default modes.
@@ -69,7 +72,7 @@ void check_filters(const kernel_set& k, const multiply_set& set, const problem& 
   guarded a(bytes_of((p.passes * blocks - 1) * pitch * block + (p.rows - 1) * block + last, sizeof(T)), p.side);
   guarded b(bytes_of(p.passes * p.channels * columns, sizeof(T)), p.side), bias(bytes_of(columns, sizeof(T)), p.side);
   const int64_t output_row = columns + 3;
-  guarded y(bytes_of((p.rows - 1) * output_row + columns, sizeof(T)), p.side);
+  guarded y(bytes_of((p.rows - 1) * output_row + p.stored(k), sizeof(T)), p.side);
   for (guarded* g : {&a, &b}) P::fill(*g, r, p.tiny);
   fill_bias<T>(bias, r, p.tiny);
 
@@ -85,13 +88,14 @@ void check_filters(const kernel_set& k, const multiply_set& set, const problem& 
   args.hi = p.hi;
   args.output = y.get();
   args.output_row = output_row;
+  args.last_lanes = p.part;
   args.ahead = b.get();  // what is fetched ahead is never read, wherever it lies
   args.ahead_lines = p.passes * 100;
   set.filters[p.rows][p.vectors](&args);
 
   EXPECT_TRUE(y.intact());
   for (int64_t row = 0; row < p.rows; ++row)
-    for (int64_t column = 0; column < columns; ++column) {
+    for (int64_t column = 0; column < p.stored(k); ++column) {
       T sum = 0;
       for (int64_t pass = 0; pass < p.passes; ++pass)
         for (int64_t c = 0; c < p.channels; ++c)
@@ -101,8 +105,8 @@ void check_filters(const kernel_set& k, const multiply_set& set, const problem& 
       ASSERT_TRUE(same(y.as<T>()[row * output_row + column], wanted)) << "row " << row << ", column " << column;
     }
   for (int64_t row = 0; row + 1 < p.rows; ++row)  // between rows
-    for (int64_t i = 0; i < 3 * static_cast<int64_t>(sizeof(T)); ++i)
-      ASSERT_EQ(reinterpret_cast<unsigned char*>(y.as<T>() + row * output_row + columns)[i], guarded::pattern);
+    for (int64_t i = 0; i < (3 + columns - p.stored(k)) * static_cast<int64_t>(sizeof(T)); ++i)
+      ASSERT_EQ(reinterpret_cast<unsigned char*>(y.as<T>() + row * output_row + p.stored(k))[i], guarded::pattern);
 }
 
 // The broadcast operand in planes [k][pixel], panels [k][column].
@@ -112,7 +116,7 @@ void check_planar(const kernel_set& k, const multiply_set& set, const problem& p
   using E = typename P::element;
   const int64_t columns = p.vectors * k.lanes, pitch = p.rows + 3, output_row = columns + 2;
   guarded a(bytes_of((p.channels - 1) * pitch + p.rows, sizeof(T)), p.side), b(bytes_of(p.channels * columns, sizeof(T)), p.side);
-  guarded bias(bytes_of(columns, sizeof(T)), p.side), y(bytes_of((p.rows - 1) * output_row + columns, sizeof(T)), p.side);
+  guarded bias(bytes_of(columns, sizeof(T)), p.side), y(bytes_of((p.rows - 1) * output_row + p.stored(k), sizeof(T)), p.side);
   for (guarded* g : {&a, &b}) P::fill(*g, r, p.tiny);
   fill_bias<T>(bias, r, p.tiny);
 
@@ -128,11 +132,12 @@ void check_planar(const kernel_set& k, const multiply_set& set, const problem& p
   args.hi = p.hi;
   args.output = y.get();
   args.output_row = output_row;
+  args.last_lanes = p.part;
   set.planar[p.rows][p.vectors](&args);
 
   EXPECT_TRUE(y.intact());
   for (int64_t row = 0; row < p.rows; ++row)
-    for (int64_t column = 0; column < columns; ++column) {
+    for (int64_t column = 0; column < p.stored(k); ++column) {
       T sum = 0;
       for (int64_t c = 0; c < p.channels; ++c) sum = P::add(a.as<E>()[c * pitch + row], b.as<E>()[c * columns + column], sum);
       const T wanted = clamped<T>(sum + bias.as<T>()[column], p.lo, p.hi);
@@ -149,7 +154,7 @@ void check_pixels(const kernel_set& k, const multiply_set& set, const problem& p
   guarded a(bytes_of((p.channels - 1) * k.pixels_rows + p.rows, sizeof(T)), p.side);
   guarded b(bytes_of((p.channels - 1) * step + columns, sizeof(T)), p.side), bias(bytes_of(p.rows, sizeof(T)), p.side);
   const int64_t output_row = columns + 1;
-  guarded y(bytes_of((p.rows - 1) * output_row + columns, sizeof(T)), p.side);
+  guarded y(bytes_of((p.rows - 1) * output_row + p.stored(k), sizeof(T)), p.side);
   for (guarded* g : {&a, &b}) P::fill(*g, r, p.tiny);
   fill_bias<T>(bias, r, p.tiny);
 
@@ -165,11 +170,12 @@ void check_pixels(const kernel_set& k, const multiply_set& set, const problem& p
   args.hi = p.hi;
   args.output = y.get();
   args.output_row = output_row;
+  args.last_lanes = p.part;
   set.pixels[p.rows][p.vectors](&args);
 
   EXPECT_TRUE(y.intact());
   for (int64_t row = 0; row < p.rows; ++row)
-    for (int64_t column = 0; column < columns; ++column) {
+    for (int64_t column = 0; column < p.stored(k); ++column) {
       T sum = 0;
       for (int64_t c = 0; c < p.channels; ++c)
         sum = P::add(a.as<E>()[c * k.pixels_rows + row], b.as<E>()[c * step + column], sum);
@@ -193,7 +199,8 @@ int64_t sweep(const kernel_set& k, const multiply_set& set, const multiply_fn (&
       for (int64_t channels = 1; channels <= 2 * block + 1; channels += r.one_in(2) ? 1 : 3) {
         const auto& clamp = clamps[channels % 4];
         const flush side = channels % 2 ? flush::back : flush::front;
-        check(k, set, problem{rows, vectors, 1 + channels % most_passes, channels, clamp[0], clamp[1], side, r.one_in(2)}, r);
+        const int64_t part = set.stores_parts ? r.between(1, k.lanes) : k.lanes;
+        check(k, set, problem{rows, vectors, 1 + channels % most_passes, channels, clamp[0], clamp[1], side, r.one_in(2), part}, r);
         ++done;
         if (testing::Test::HasFailure()) {
           ADD_FAILURE() << rows << " rows, " << vectors << " vectors, " << channels << " channels";

@@ -276,7 +276,8 @@ static __attribute__((noinline)) void map(const double* params, activated_rows<T
 
 template <class T>
 static void activate(int32_t kind, const double* params, void* data, ptrdiff_t row, int64_t rows, int64_t count) {
-  const activated_rows<T> x = {static_cast<T*>(data), row, rows, count};
+  const bool gapless = row == count;
+  const activated_rows<T> x = {static_cast<T*>(data), row, gapless ? 1 : rows, gapless ? rows * count : count};
   switch (kind) {
     case SEPCONV_RELU: return map<relu>(params, x);
     case SEPCONV_RELU6: return map<relu6>(params, x);

@@ -48,6 +48,7 @@ struct filter_channels_args : tap_geometry {
   double lo, hi;
   void* output;  // T, pixel `first`, first channel
   ptrdiff_t output_block, output_pixel;
+  const void* end;  // T, of the array that the image is part of, or null: a vector is read beyond a pixel's channels only before it
 };
 
 struct filter_line_args {
@@ -83,7 +84,8 @@ struct multiply_args {
   double lo, hi;
   void* output;              // T
   ptrdiff_t output_row;
-  const void* ahead;  // what to fetch into L2 meanwhile, so many cache lines a block
+  int64_t last_lanes;  // of each row's last vector, that are stored: all, unless the kernels store parts
+  const void* ahead;   // what to fetch into L2 meanwhile, so many cache lines a block
   int64_t ahead_lines;
 };
 
@@ -177,6 +179,7 @@ struct multiply_set {
   multiply_fn filters[max_rows + 1][max_vectors + 1];  // pixels in blocks, [K / block][pixel][block]
   multiply_fn planar[max_rows + 1][max_vectors + 1];   // pixels in planes, [K][pixel]
   multiply_fn pixels[max_rows + 1][max_vectors + 1];
+  bool stores_parts;  // they store any number of columns
 };
 
 // Those of bfloat16, and what makes their operands of rows of float. Either two values of k are one element (bfloat_pair), or each is a

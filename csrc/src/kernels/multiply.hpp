@@ -61,8 +61,12 @@ static void multiply(const multiply_args* args) {
   unroll<Rows>::run([&](auto r) {
     unroll<Vectors>::run([&](auto v) {
       const vec<T> shift = BiasOfColumn ? load(bias + decltype(v)::value * lanes<T>) : broadcast(bias[decltype(r)::value]);
-      store(y + decltype(r)::value * g.output_row + decltype(v)::value * lanes<T>,
-            clamp<T>(sum[decltype(r)::value][decltype(v)::value] + shift, lo, hi));
+      const vec<T> out = clamp<T>(sum[decltype(r)::value][decltype(v)::value] + shift, lo, hi);
+      T* const target = y + decltype(r)::value * g.output_row + decltype(v)::value * lanes<T>;
+      if (decltype(v)::value + 1 < Vectors || !P::stores_parts || (!masked_stores_are_free && g.last_lanes == lanes<T>))
+        store(target, out);
+      else
+        store_partial(target, out, g.last_lanes);
     });
   });
 }
@@ -82,6 +86,7 @@ constexpr void fill_vectors(multiply_set& set) {
 
 template <class P, int Rows = max_rows>
 constexpr void fill_rows(multiply_set& set) {
+  set.stores_parts = P::stores_parts;
   if constexpr (Rows > 0) {
     fill_vectors<P, Rows, max_vectors>(set);
     fill_rows<P, Rows - 1>(set);

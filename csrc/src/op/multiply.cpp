@@ -76,6 +76,7 @@ void run_kernel(const task& t, T* buffer, multiply_fn kernel, multiply_args& a, 
   const bool straight = m.straight && to.run >= m.pixels;
   a.output = straight ? reinterpret_cast<T*>(t.output) + to.offset + m.f * g.output_step[3] : buffer;
   a.output_row = !straight ? m.columns : m.transposed ? g.output_step[3] : g.output_step[2];
+  a.last_lanes = t.kernels().lanes - (straight ? m.columns - (m.transposed ? m.pixels : m.filters) : 0);
   kernel(&a);
   if (straight) return;
   activate_rows(t, buffer, 0, 1, (m.transposed ? m.filters : m.pixels) * m.columns);
@@ -115,11 +116,12 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
       a.ahead = reinterpret_cast<const char*>(a.lanes) + (panel_lines + group * a.blocks * a.passes * share) * 64;
     }
     const multiply_fn kernel = (blocked ? t.products().filters : t.products().planar)[rows][vectors];
-    run_kernel(t, tile, kernel, a, {pixels.first + first, rows, f, filters, columns, dense && filters == columns, false}, places);
+    const bool straight = dense && (filters == columns || t.products().stores_parts);
+    run_kernel(t, tile, kernel, a, {pixels.first + first, rows, f, filters, columns, straight, false}, places);
   };
-  const auto activate = [&](int64_t first, int64_t last) {  // what of these panels went straight to the output: all but a ragged one
+  const auto activate = [&](int64_t first, int64_t last) {  // what of these panels went straight to the output: perhaps not a ragged one
     const int64_t f = first * plan.columns, ragged = (last - 1) * plan.columns, end = std::min(last * plan.columns, g.filters());
-    const int64_t filters = (end % lanes ? ragged : end) - f;
+    const int64_t filters = (end % lanes && !t.products().stores_parts ? ragged : end) - f;
     if (dense) activate_rows(t, reinterpret_cast<T*>(t.output) + places(pixels.first).offset + f, g.output_step[2], count, filters);
   };
   // What is small stays in L1: all weights, and then whole pixels are finished one after the other; or else a panel.
@@ -154,17 +156,18 @@ void multiply_pixels(const task& t, const scratch& s, pixel_range pixels, int64_
   a.hi = t.last.hi;
   for (int64_t first = 0; first < count; first += plan.columns) {
     const int64_t here = std::min(plan.columns, count - first), vectors = ceil_div(here, lanes), columns = vectors * lanes;
+    const bool straight = dense && (here == columns || t.products().stores_parts);
     a.lanes = reinterpret_cast<const T*>(s.pairs) + first;
     for (int64_t panel = p0; panel < p1; ++panel) {
       const int64_t f = panel * plan.rows, filters = std::min(plan.rows, g.filters() - f);
       a.broadcast = static_cast<const T*>(t.pack->panels) + f * plan.steps;
       a.bias = static_cast<const T*>(t.pack->bias) + f;
       const multiply_fn kernel = t.products().pixels[filters][vectors];
-      run_kernel(t, tile, kernel, a, {pixels.first + first, here, f, filters, columns, dense && here == columns, true}, places);
+      run_kernel(t, tile, kernel, a, {pixels.first + first, here, f, filters, columns, straight, true}, places);
     }
     const int64_t f = p0 * plan.rows, filters = std::min(p1 * plan.rows, g.filters()) - f;
     T* output = reinterpret_cast<T*>(t.output) + places(pixels.first + first).offset + f * g.output_step[3];
-    if (dense && here == columns) activate_rows(t, output, g.output_step[3], filters, columns);
+    if (straight) activate_rows(t, output, g.output_step[3], filters, here);
   }
 }
 

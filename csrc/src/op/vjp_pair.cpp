@@ -190,6 +190,7 @@ class pair_run {
     a.lo = -infinity;
     a.hi = infinity;
     a.output_row = v_.width;
+    a.last_lanes = lanes;
     for (int64_t c = 0; c < c_.padded; c += widest) {
       const int64_t vectors = std::min(widest, c_.padded - c) / lanes;
       a.lanes = mine(v_.panels) + (m * v_.width + c) * g_.filters();

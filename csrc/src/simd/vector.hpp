@@ -42,6 +42,8 @@ template <class T>
 using mask = ivec<T>;
 template <class T>
 constexpr int lanes = traits<T>::lanes;
+constexpr bool has_masks = SEPCONV_ISA_NUMBER == 2 || SEPCONV_ISA_NUMBER == 3;  // load_partial and store_partial are an instruction
+constexpr bool masked_stores_are_free = SEPCONV_ISA_NUMBER == 3;                // and the latter costs no more than store
 
 // Unrolled loops: f(index<0>{}) ... f(index<N - 1>{}). Accumulator arrays stay in registers only when every index is a constant.
 template <int I>
