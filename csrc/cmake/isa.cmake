@@ -46,6 +46,9 @@ function(sepconv_add_kernels target)
       set(how -Os)  # whose multiply-adds are calls
     else()
       set(how -O2)
+      if(isa MATCHES avx512)
+        list(APPEND how -fno-gcse -fno-align-jumps -fno-align-functions)  # for the size of its code, which is unrolled furthest
+      endif()
     endif()
     target_compile_options(sepconv_${isa} PRIVATE ${SEPCONV_CXX_FLAGS} ${how} -fno-exceptions -fno-asynchronous-unwind-tables ${SEPCONV_ISA_${isa}})
     set_target_properties(sepconv_${isa} PROPERTIES POSITION_INDEPENDENT_CODE ON)

@@ -2,7 +2,7 @@
 //
 //   patch   3x3, the commonest: rows and columns of outputs, each input vector loaded once for all of them
 //   slide   a width and stride known in advance, no dilation: one row of outputs; a row's weights stay in registers
-//   any     every other geometry, and the last channels of a tail; input as operand of the multiply-add
+//   any     every other geometry, and what must not read beyond the last channel; input as operand of the multiply-add
 //
 // Columns outside the image: patch and slide test a bit each input column, which costs less than blocks of their own at the edges. `any`
 // has two bodies, one without tests.
@@ -41,12 +41,13 @@ SEPCONV_INLINE tap_range inside(int64_t start, int64_t dilation, int64_t kernel,
 
 template <bool Inside>
 struct patch_3x3 {
-  static constexpr bool tails = false, tests = !Inside;
+  static constexpr bool partial = false, tests = !Inside;
 #if SEPCONV_ISA_NUMBER == 2  // 16 registers
   static constexpr int rows = 2, columns = Inside ? 4 : 1;
 #else
   static constexpr int rows = 4, columns = Inside ? 5 : 1;
 #endif
+  static constexpr int fewest = 1;
   template <bool, class T, int Rows, int Columns>
   static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[Rows][Columns], int64_t) {
     x -= taps.rows.first * taps.input_row;
@@ -79,8 +80,8 @@ struct patch_3x3 {
 
 template <int Width, int Stride>
 struct slide {
-  static constexpr bool tails = false, tests = true;
-  static constexpr int rows = 1, columns = 8;
+  static constexpr bool partial = false, tests = true;
+  static constexpr int rows = 1, columns = 8, fewest = 4;  // fewer columns are any's, for the size of its code
   template <bool, class T, int Columns>
   static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][Columns], int64_t) {
     for (int64_t i = taps.rows.first; i < taps.rows.end; ++i, x += taps.input_row, w += Width * block_channels<T>) {
@@ -111,15 +112,22 @@ template <bool>
 using slide_5_2 = slide<5, 2>;
 template <bool>
 using slide_7_1 = slide<7, 1>;
+template <bool>
+using slide_7_2 = slide<7, 2>;
+template <bool>
+using slide_9_1 = slide<9, 1>;
+template <bool>
+using slide_11_1 = slide<11, 1>;
 
 template <bool Inside>
 struct any_filter {
-  static constexpr bool tails = true, tests = !Inside;
+  static constexpr bool partial = true, tests = !Inside;
 #if SEPCONV_ISA_NUMBER == 1  // for the size of its code
   static constexpr int rows = 1, columns = Inside ? 2 : 1;
 #else
   static constexpr int rows = 1, columns = Inside ? 8 : 4;
 #endif
+  static constexpr int fewest = 1;
   template <bool Whole, class T, int Columns>
   static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][Columns], int64_t count) {
     const ptrdiff_t step = taps.stride * taps.input_column;

@@ -18,20 +18,21 @@ static void filter_pixels(const filter_channels_args& g, const T* x, const tap_w
     const vec<T> bias = load(static_cast<const T*>(g.bias) + c);
     T* target = y + block * g.output_block + lane;
     vec<T> sum[Rows][Columns] = {};
-    const bool whole = !Body::tails || count >= lanes<T>;
-    if (whole)
+    const bool whole = count >= lanes<T>, part = masked_stores_are_free || !whole;
+    const int64_t held = whole ? lanes<T> : count;
+    if (whole || !Body::partial)
       Body::template run<true>(x + c, taps, w + block * all_taps * block_channels<T> + lane, sum, count);
-    else if constexpr (Body::tails)
+    else if constexpr (Body::partial)
       Body::template run<false>(x + c, taps, w + block * all_taps * block_channels<T> + lane, sum, count);
     unroll<Rows>::run([&](auto r) {
       constexpr int row = decltype(r)::value;
       T* line = target + row * g.output_width * g.output_pixel;
       unroll<Columns>::run([&](auto p) {
         const vec<T> out = clamp<T>(sum[row][decltype(p)::value] + bias, lo, hi);
-        if (whole)
-          store(line + decltype(p)::value * g.output_pixel, out);
+        if (part)
+          store_partial(line + decltype(p)::value * g.output_pixel, out, held);
         else
-          store_partial(line + decltype(p)::value * g.output_pixel, out, count);
+          store(line + decltype(p)::value * g.output_pixel, out);
       });
     });
   }
@@ -45,7 +46,10 @@ struct blocks_of {
   template <int Rows, int Columns>
   constexpr void fill() {
     if constexpr (Rows > 0 && Columns > 0) {
-      of[Rows - 1][Columns - 1] = filter_pixels<T, Body, Rows, Columns>;
+      if constexpr (Columns < Body::fewest)
+        of[Rows - 1][Columns - 1] = filter_pixels<T, any_filter<false>, Rows, Columns>;
+      else
+        of[Rows - 1][Columns - 1] = filter_pixels<T, Body, Rows, Columns>;
       fill<Rows, Columns - 1>();
       if constexpr (Columns == Body::columns) fill<Rows - 1, Columns>();
     }
@@ -128,8 +132,50 @@ static image_fn image_of(const filter_channels_args& g) {
   if (dense && width == 5 && stride == 2) return filter_image<T, slide_5_2>;
   if (dense && width == 7 && stride == 1) return filter_image<T, slide_7_1>;
 #endif
+#if SEPCONV_ISA_NUMBER == 3  // 32 registers
+  if (dense && width == 7 && stride == 2) return filter_image<T, slide_7_2>;
+  if (dense && width == 9 && stride == 1) return filter_image<T, slide_9_1>;
+  if (dense && width == 11 && stride == 1) return filter_image<T, slide_11_1>;
+#endif
   (void)g;
   return filter_image<T, any_filter>;
+}
+
+// floor(a / b), b > 0
+SEPCONV_INLINE int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+
+// Less than a vector of channels. `run` reads a whole one, which is the next pixel's but at the end of the array; what is near that is
+// any's.
+template <class T>
+static void filter_tail(filter_channels_args& g, image_fn run) {
+  const int64_t begin = g.first, end = g.last, width = g.output_width;
+  T* const y = static_cast<T*>(g.output);
+  g.last = begin;
+  const auto upto = [&](image_fn body, int64_t last) {
+    g.first = g.last;
+    if (last <= g.first) return;
+    g.last = last < end ? last : end;
+    g.output = y + (g.first - begin) * g.output_pixel;
+    body(g);
+  };
+  if (g.end && g.input_row > 0 && g.input_column > 0) {
+    const int64_t room = static_cast<const T*>(g.end) - static_cast<const T*>(g.input) - lanes<T>;  // for the beginning of a vector
+    const auto outputs = [](int64_t input, int64_t size, int64_t pad, int64_t reach, int64_t stride) {  // that read up to `input`
+      return input >= size - 1 ? INT64_MAX : floor_div(input + pad - reach, stride) + 1;
+    };
+    const int64_t last_column = (g.input_width - 1) * g.input_column, row_reach = (g.kernel_height - 1) * g.dilation_height;
+    const int64_t rows = outputs(floor_div(room - last_column, g.input_row), g.input_height, g.pad_top, row_reach, g.stride_height);
+    upto(run, rows > end / width ? end : rows * width);
+    while (g.last < end) {
+      const int64_t row = g.last / width, bottom = row * g.stride_height - g.pad_top + row_reach;
+      const int64_t lowest = bottom < g.input_height - 1 ? bottom : g.input_height - 1;
+      const int64_t columns = outputs(floor_div(room - lowest * g.input_row, g.input_column), g.input_width, g.pad_left,
+                                      (g.kernel_width - 1) * g.dilation_width, g.stride_width);
+      upto(run, row * width + (columns < width ? columns : width));
+      upto(filter_image<T, any_filter>, (row + 1) * width);
+    }
+  }
+  upto(filter_image<T, any_filter>, end);
 }
 
 template <class T>
@@ -146,7 +192,7 @@ static void filter_channels(const filter_channels_args* args) {
   g.bias = static_cast<const T*>(g.bias) + c;
   g.output = static_cast<T*>(g.output) + block * g.output_block + lane;
   g.channels = tail;
-  filter_image<T, any_filter>(g);
+  filter_tail<T>(g, run);
 }
 
 }  // namespace SEPCONV_ISA

@@ -39,6 +39,7 @@ void widen(const task& t, const scratch& s, const window& w, filter_channels_arg
   a.input_row = columns * pixel;
   a.input_column = pixel;
   a.input = reinterpret_cast<T*>(s.planes) - w.first[0] * a.input_row - w.first[1] * pixel;
+  a.end = target + block_channels<T>;
 }
 
 }  // namespace
@@ -55,6 +56,7 @@ void gather_channels(const task& t, const scratch& s, const piece& p, int64_t c0
   static_cast<tap_geometry&>(a) = taps_of(g, nullptr);
   a.lo = t.depthwise.lo;
   a.hi = t.depthwise.hi;
+  a.end = t.input + input_end(g) * element;
   for (int64_t c = c0; c < c1; c += t.sched().channel_group) {
     a.channels = std::min(t.sched().channel_group, c1 - c);
     a.input = t.input + (p.image * g.input_step[0] + c) * element;

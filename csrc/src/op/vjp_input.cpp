@@ -73,7 +73,9 @@ void input_gradient(const vjp_task& t, const slab& s, const channel_pair& c, int
                         (y.first + rows.first * g.stride[0]) * v.gradient_step[1] +
                         (x.first + columns.first * g.stride[1]) * v.gradient_step[2]) * element;
       const auto filter = [&](int64_t m, int64_t first, int64_t last, int64_t channels, T* out, ptrdiff_t pixel) {
-        a.input = t.of_worker<T>(v.gradients, worker) + m * a.input_height * a.input_row;
+        const T* const from = t.of_worker<T>(v.gradients, worker) + m * a.input_height * a.input_row;
+        a.input = from;
+        a.end = from + a.input_height * a.input_row;
         a.weights = of_phase + m * blocks * taps * v.block;
         a.first = first;
         a.last = last;

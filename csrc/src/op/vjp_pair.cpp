@@ -71,6 +71,7 @@ class pair_run {
     const quad& step = g_.input_step;
     const char* image = t_.input + (slab_.image * step[0] + c_.first * step[3]) * element;
     taps_ = taps_of(g_, image);
+    end_ = t_.input + input_end(g_) * element;
     if (reads_directly(v_, c_.first)) return;
     const range seen = slab_.seen;
     (v_.axis == 0 ? taps_.input_height : taps_.input_width) = seen.last - seen.first;
@@ -80,6 +81,7 @@ class pair_run {
     taps_.input = to;
     taps_.input_column = v_.width;
     taps_.input_row = taps_.input_width * v_.width;
+    end_ = to + taps_.input_height * taps_.input_row;
     for (int64_t y = 0; y < taps_.input_height; ++y, image += step[1] * element) {
       T* line = to + y * taps_.input_row;
       if (v_.repeats == 1) {
@@ -127,6 +129,7 @@ class pair_run {
     const int64_t at = m * (v_.pairs * v_.width / v_.block) + c_.first / v_.block, count = (last - first) * v_.width;
     filter_channels_args a = {};
     static_cast<tap_geometry&>(a) = taps_;
+    a.end = end_;
     a.first = first;
     a.last = last;
     a.channels = c_.count;
@@ -271,6 +274,7 @@ class pair_run {
   int64_t base_ = 0;      // first pixel of the image whose row gradients are kept
   bool started_ = false;  // a slab of this part is done
   tap_geometry taps_ = {};
+  const void* end_ = nullptr;  // of the array that the taps read
 };
 
 }  // namespace

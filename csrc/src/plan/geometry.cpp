@@ -1,5 +1,6 @@
 #include "plan/geometry.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "plan/checked.hpp"
@@ -86,6 +87,12 @@ void check_output_step(const geometry& g) {
 }
 
 }  // namespace
+
+ptrdiff_t input_end(const geometry& g) {
+  ptrdiff_t end = 1;
+  for (std::size_t i = 0; i < 4; ++i) end += std::max<ptrdiff_t>((g.input[i] - 1) * g.input_step[i], 0);  // fits: check_span
+  return end;
+}
 
 std::size_t element_size(sepconv_dtype dtype) {
   return dtype == SEPCONV_FLOAT64 ? 8 : dtype == SEPCONV_FLOAT32 ? 4 : 2;

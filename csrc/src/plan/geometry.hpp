@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "sepconv/sepconv.h"
@@ -37,6 +38,7 @@ geometry make_geometry(const sepconv_spec& spec);
 
 double flops(const geometry& g);
 double bytes(const geometry& g);
+ptrdiff_t input_end(const geometry& g);         // elements from the input to the end of its last one in memory
 std::size_t element_size(sepconv_dtype dtype);  // of storage
 std::size_t sum_size(sepconv_dtype dtype);      // of sums
 

@@ -171,7 +171,8 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
     const int64_t area = checked_mul(checked_mul(read(0, rows), read(1, columns), "workspace"), element, "workspace");
     const int64_t room = static_cast<int64_t>(m.l2_size) / 4 / std::max<int64_t>(area, 1) / block * block;  // fits: rounds down
     s.channel_group = std::clamp<int64_t>(room, block, s.channel_group);
-    s.planes_size = aligned(checked_mul(area, std::min(s.channel_group, g.channels()), "workspace"));
+    const int64_t widened = checked_mul(area, std::min(s.channel_group, g.channels()), "workspace");
+    s.planes_size = aligned(checked_add(widened, block * element, "workspace"));  // and a vector beyond
   }
   if (g.multiplies()) s.tile_size = aligned(s.rows * s.columns * element);  // fits: constants
 
