@@ -38,7 +38,7 @@ const activation activations[] = {
     {"hard_shrink", {SEPCONV_HARD_SHRINK, 0, {0.5}}, 0, 0, 0, 0xbf8b551b10017f58, 0x2e01cde22a7e274d},
     {"sparse_plus", {SEPCONV_SPARSE_PLUS, 0, {}}, 0, 0, 0, 0xeb524120e9201760, 0xfb9f35c08a070363},
     {"silu", {SEPCONV_SILU, 0, {}}, 0, 0, 0, 0x0f9f66a88cd4eb03, 0xde0a32062786e4a6},
-    {"gelu", {SEPCONV_GELU, 0, {}}, 0, 0, 2, 0xd2e3aa54ccf81a4a, 0x62e74b1d7b16a3a8},
+    {"gelu", {SEPCONV_GELU, 0, {}}, 0, 0, 2, 0xa64a1b710458906e, 0xcd98f6833f7d4945},
     {"gelu_tanh", {SEPCONV_GELU_TANH, 0, {}}, 0, 0, 4, 0x9141ed2585dbe24f, 0x5bb8f3a6bec0e00e},
     {"tanh", {SEPCONV_TANH, 0, {}}, 0, 0, 0, 0xefaafaa46801ac24, 0xcb0d0391b2093d6a},
     {"tanh_shrink", {SEPCONV_TANH_SHRINK, 0, {}}, 2, 2, 0, 0x73deb7703e53c0a3, 0x25c55494b493d828},

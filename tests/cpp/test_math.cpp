@@ -31,7 +31,7 @@ const function functions[] = {
     {"tanh", SEPCONV_TANH, [](real x) { return std::tanh(x); }, 2.5},
     {"sigmoid", SEPCONV_SIGMOID, sigmoid, 2.5},
     {"silu", SEPCONV_SILU, [](real x) { return x * sigmoid(x); }, 3},
-    {"gelu", SEPCONV_GELU, gelu, 4.75},
+    {"gelu", SEPCONV_GELU, gelu, 4},
 };
 
 void PrintTo(const function& f, std::ostream* out) { *out << f.name; }

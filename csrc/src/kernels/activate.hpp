@@ -21,9 +21,10 @@ struct gate {
   vec<T> z;
   vec<T> weighted;  // x, or x * z with one rounding where that is subnormal; NaN at -inf
 
-  // `below` is -|u|
-  SEPCONV_INLINE gate(vec<T> x, vec<T> below, vec<T> low = vec<T>{}) {
-    const power<T> e = split_exp<T>(below, low);
+  // `below` is -|u|, to which `low` may be added
+  template <class... Low>
+  SEPCONV_INLINE gate(vec<T> x, vec<T> below, Low... low) {
+    const power<T> e = split_exp<T>(at_least(below, broadcast(math_constants<T>::least_exp)), low...);
     const vec<T> mantissa = e.fraction + T(1);
     negative = x < vec<T>{};
     z = scale(mantissa, e.n);
@@ -71,7 +72,7 @@ struct leaky_relu {
 struct elu {
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>& g) {
-    return select<T>(x > vec<T>{}, x, g.p * expm1<T>(x));
+    return select<T>(x > vec<T>{}, x, g.p * expm1_below<T>(x));
   }
 };
 
@@ -86,14 +87,14 @@ struct selu {
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
     constexpr T scale = static_cast<T>(1.0507009873554805), scale_alpha = static_cast<T>(1.0507009873554805 * 1.6732632423543772);
-    return select<T>(x > vec<T>{}, scale * x, scale_alpha * expm1<T>(x));
+    return select<T>(x > vec<T>{}, scale * x, scale_alpha * expm1_below<T>(x));
   }
 };
 
 struct softplus {
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
-    return at_least(x, vec<T>{}) + log1p<T>(exp<T>(-absolute<T>(x)));
+    return at_least(x, vec<T>{}) + log1p<T>(exp_below<T>(-absolute<T>(x)));
   }
 };
 

@@ -29,10 +29,10 @@ struct math_constants<float> {
   static constexpr float log1p[] = {-5.0e-1f,      3.3333257e-1f, -2.4997269e-1f, 1.9961867e-1f,  -1.639142e-1f,
                                     1.3108626e-1f, -9.266251e-2f, 5.0557066e-2f,  -1.7846027e-2f, 2.9480539e-3f};
 
-  // (a + tail_shift) * e^(a^2 / 2) * P(Z > a) in t = (a - tail_shift) / (a + tail_shift), a in [0, 15], relative error below 1e-9
-  static constexpr float tail_shift = 3.0f;
-  static constexpr float tail[] = {7.290837e-1f,  -5.09332e-1f,   2.300177e-1f,   -4.7262687e-2f, -1.0462513e-2f, 6.9693113e-3f,
-                                   1.0247539e-3f, -1.0325736e-3f, -2.4473004e-4f, 1.313303e-4f,   5.448913e-5f};
+  // (a + tail_shift) * e^(a^2 / 2) * P(Z > a) in t = (a - tail_shift) / (a + tail_shift), a in [0, 14.5], relative error below 7.2e-9
+  static constexpr float tail_shift = 3.5f;
+  static constexpr float tail[] = {7.44416074e-1f, -5.65561745e-1f,  3.15425049e-1f,  -1.16053041e-1f, 1.74063785e-2f,
+                                   6.49311593e-3f, -3.17531085e-3f, -4.94943683e-4f, 4.21897851e-4f,  1.10689403e-4f};
 };
 
 template <>
@@ -138,27 +138,47 @@ struct power {
   SEPCONV_INLINE vec<T> value() const { return scale(fraction + T(1), n); }
 };
 
-// e^(x + low), |low| tiny, x below most_exp. x is taken as `least` where it is less.
-template <class T>
-SEPCONV_INLINE power<T> split_exp(vec<T> x, vec<T> low = vec<T>{}, T least = math_constants<T>::least_exp) {
+// e^(x + low), |low| tiny, x between least_exp and most_exp. `Low` is a vector or nothing.
+template <class T, class... Low>
+SEPCONV_INLINE power<T> split_exp(vec<T> x, Low... low) {
   using c = math_constants<T>;
-  x = at_least(x, broadcast(least));
-  const vec<T> integer = broadcast(c::integer);
+  const vec<T> integer = broadcast(c::integer), rest = broadcast(-c::ln2_rest);
   const vec<T> n = fma(x, broadcast(c::log2_e), integer) - integer;
-  const vec<T> r = fma(n, broadcast(-c::ln2), x) + fma(n, broadcast(-c::ln2_rest), low);  // the first is exact
+  vec<T> r = fma(n, broadcast(-c::ln2), x);  // exact
+  if constexpr (sizeof...(Low) == 0)
+    r = fma(n, rest, r);
+  else
+    r += fma(n, rest, low...);
   return {fma(r * r, polynomial<T>(r, c::exp), r), n};
+}
+
+// e^x, x below most_exp.
+template <class T>
+SEPCONV_INLINE vec<T> exp_below(vec<T> x) {
+  return split_exp<T>(at_least(x, broadcast(math_constants<T>::least_exp))).value();
 }
 
 template <class T>
 SEPCONV_INLINE vec<T> exp(vec<T> x) {
-  return split_exp<T>(at_most(x, broadcast(math_constants<T>::most_exp))).value();
+  return exp_below<T>(at_most(x, broadcast(math_constants<T>::most_exp)));
+}
+
+// e^x - 1, x between least_expm1 and most_exp.
+template <class T>
+SEPCONV_INLINE vec<T> split_expm1(vec<T> x) {
+  const power<T> e = split_exp<T>(x);
+  return scale(e.fraction + (T(1) - scale(broadcast(T(1)), -e.n)), e.n);
+}
+
+// e^x - 1, x below most_exp.
+template <class T>
+SEPCONV_INLINE vec<T> expm1_below(vec<T> x) {
+  return split_expm1<T>(at_least(x, broadcast(math_constants<T>::least_expm1)));
 }
 
 template <class T>
 SEPCONV_INLINE vec<T> expm1(vec<T> x) {
-  using c = math_constants<T>;
-  const power<T> e = split_exp<T>(at_most(x, broadcast(c::most_exp)), vec<T>{}, c::least_expm1);
-  return scale(e.fraction + (T(1) - scale(broadcast(T(1)), -e.n)), e.n);
+  return expm1_below<T>(at_most(x, broadcast(math_constants<T>::most_exp)));
 }
 
 // log(1 + x), x in [0, 1]
@@ -170,7 +190,7 @@ SEPCONV_INLINE vec<T> log1p(vec<T> x) {
 template <class T>
 SEPCONV_INLINE vec<T> tanh(vec<T> x) {
   const vec<T> a = at_most(absolute<T>(x), broadcast(math_constants<T>::most_tanh));
-  const vec<T> e = expm1<T>(a + a);
+  const vec<T> e = split_expm1<T>(a + a);
   return with_sign<T>(e / (e + T(2)), x);
 }
 
@@ -179,15 +199,11 @@ template <class T>
 SEPCONV_INLINE vec<T> normal_tail(vec<T> a) {
   using c = math_constants<T>;
   a = at_most(a, broadcast(c::most_tail));
-  const vec<T> square = a * a;
-  const vec<T> low = fma(a, a, -square);  // or its rounding, times square, would be the result's error
-  const power<T> e = split_exp<T>(square * T(-0.5), low * T(-0.5));
-  const vec<T> shift = broadcast(c::tail_shift), one = broadcast(T(1));
-  const vec<T> sum = a + shift, sum_low = a - (sum - shift);
-  const vec<T> s = one / sum;
-  const vec<T> s_low = s * fma(-s, sum_low, fma(-s, sum, one));  // s + s_low is 1 / (a + shift) in twice the precision
-  const vec<T> t = fma(s_low, shift * T(-2), fma(s, shift * T(-2), one));
-  return scale(a * ((e.fraction + T(1)) * ((s + s_low) * polynomial<T>(t, c::tail))), e.n);
+  const vec<T> half = a * T(-0.5), x = a * half;
+  const power<T> e = split_exp<T>(x, fma(a, half, -x));  // or the rounding of x, times x, would be the result's error
+  const vec<T> s = a / (a + c::tail_shift);
+  const vec<T> tail = s * polynomial<T>(fma(s, broadcast(T(2)), broadcast(T(-1))), c::tail);
+  return scale(fma(tail, e.fraction, tail), e.n);
 }
 
 }  // namespace SEPCONV_ISA
