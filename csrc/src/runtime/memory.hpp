@@ -11,7 +11,7 @@ void* pool_alloc(std::size_t size);
 void pool_free(void* pointer);
 
 constexpr std::size_t pool_smallest = 512 << 10;
-constexpr std::size_t pool_capacity = 64 << 20;  // bytes parked at most
+constexpr std::size_t pool_capacity = 512 << 20;  // bytes parked at most: outputs of DRAM-sized images, too
 constexpr std::size_t pool_warm = 32 << 20;      // of these, the youngest that stay resident
 
 }  // namespace sepconv
