@@ -91,23 +91,31 @@ void pack_outputs(const unpacked& u, sepconv_pack& p) {
 // Panels of `wide` filters; the last one rounded up to `narrow`.
 template <class T>
 void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t narrow, store_tile_fn move_tile) {
-  T* y = static_cast<T*>(p.panels);
   const int64_t row = u.weights.pointwise_strides[0], column = u.weights.pointwise_strides[1];
-  for (int64_t first = 0; first < u.filters; first += wide) {
-    const int64_t count = std::min(wide, u.filters - first);
-    const int64_t columns = ceil_div(count, narrow) * narrow;  // fits: at most a panel more
-    with_type(u.weights.pointwise_kernel, u.weights.dtype, [&](const auto* x) {
-      x += first * column;  // fits: an index
-      if (std::is_same<decltype(x), const T*>::value && row == 1 && u.multiplier == 1) {  // filters outermost, as in PyTorch
-        move_tile(x, column, count, u.channels, y, 1, columns);
-        for (int64_t c = 0; c < u.channels; ++c, y += columns) std::fill(y + count, y + columns, T(0));
-        return;
-      }
-      for (int64_t m = 0; m < u.multiplier; ++m)
-        for (int64_t c = 0; c < u.channels; ++c, y += columns)
-          spread(x + (c * u.multiplier + m) * row, column, count, columns, y);  // fits: an index
-    });
-  }
+  // f(first filter, their number, columns with padding, panel)
+  const auto each_panel = [&](auto&& f) {
+    T* y = static_cast<T*>(p.panels);
+    for (int64_t first = 0; first < u.filters; first += wide) {
+      const int64_t count = std::min(wide, u.filters - first);
+      const int64_t columns = ceil_div(count, narrow) * narrow;  // fits: at most a panel more
+      f(first, count, columns, y);
+      y += columns * u.channels * u.multiplier;  // fits: an index
+    }
+  };
+  with_type(u.weights.pointwise_kernel, u.weights.dtype, [&](const auto* x) {
+    if (std::is_same<decltype(x), const T*>::value && row == 1 && u.multiplier == 1)  // filters outermost, as in PyTorch
+      return each_panel([&](int64_t first, int64_t count, int64_t columns, T* y) {
+        move_tile(x + first * column, column, count, u.channels, y, 1, columns);  // fits: an index
+        for (int64_t c = 0; c < u.channels && count < columns; ++c) std::fill_n(y + c * columns + count, columns - count, T(0));  // fits
+      });
+    constexpr int64_t together = 8;  // rows, which are then read from one end to the other: the machine fetches them ahead
+    for (int64_t c0 = 0; c0 < u.channels; c0 += together)
+      each_panel([&](int64_t first, int64_t count, int64_t columns, T* y) {
+        for (int64_t m = 0; m < u.multiplier; ++m)
+          for (int64_t c = c0; c < std::min(c0 + together, u.channels); ++c)
+            spread(x + (c * u.multiplier + m) * row + first * column, column, count, columns, y + (m * u.channels + c) * columns);  // fits
+      });
+  });
 }
 
 // The same of operands in bfloat16, which the kernels make of two rows at a time.
