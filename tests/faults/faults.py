@@ -127,14 +127,14 @@ FAULTS = [
     ),
     Fault(
         "halo_counts_twice",
-        "csrc/src/op/vjp_pair.cpp",
+        "csrc/src/op/vjp_group.cpp",
         "if (!own || !v_.wants(SEPCONV_GRADIENT_BIAS)) return;",
         "if (!v_.wants(SEPCONV_GRADIENT_BIAS)) return;",
         ["test_vjp"],
     ),
     Fault(
         "second_slab_forgets",
-        "csrc/src/op/vjp_pair.cpp",
+        "csrc/src/op/vjp_group.cpp",
         "pointwise_gradient(m, from, to, started_ || i > 0);",
         "pointwise_gradient(m, from, to, i > 0);",
         ["test_vjp"],

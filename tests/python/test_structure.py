@@ -183,7 +183,7 @@ CPP_ELSEWHERE = {
     **dict.fromkeys(
         ("table", "tiles", "set_double", "set_float", "set_pairs", "kernel_types"), "multiply"
     ),  # which goes through all rows
-    **dict.fromkeys(("vjp_task", "vjp_weights", "vjp_pair", "vjp_input"), "vjp"),
+    **dict.fromkeys(("vjp_task", "vjp_weights", "vjp_group", "vjp_input"), "vjp"),
     "filter_blocks": "filter_channels",
     "error": "checked",
     "widen": "pack",

@@ -1,4 +1,4 @@
-// Gradients, in three regions: weights packed and output gradients masked; pairs of channels; what is left to add.
+// Gradients, in three regions: weights packed and output gradients masked; groups of channels; what is left to add.
 #include <algorithm>
 #include <cstring>
 
@@ -51,15 +51,15 @@ void run_as(const vjp_task& t) {
   const geometry& g = t.geo();
   const bool bare = !g.multiplies(), shared = !bare && !v.alone;
   const int64_t masks = shared ? v.mask_chunks : 0;
-  parallel_for(v.pairs + masks, v.threads, [&](int64_t i, int32_t worker) {
-    if (i < v.pairs)
-      pack_pair<T>(t, i);
+  parallel_for(v.groups + masks, v.threads, [&](int64_t i, int32_t worker) {
+    if (i < v.groups)
+      pack_group<T>(t, i);
     else
-      mask_chunk<T>(t, i - v.pairs, worker);
+      mask_chunk<T>(t, i - v.groups, worker);
   });
   if (v.wanted != SEPCONV_GRADIENT_BIAS || !shared)
-    parallel_for(v.pairs * v.parts, v.threads,
-                 [&](int64_t i, int32_t worker) { run_pair<T>(t, i / v.pairs, i % v.pairs, worker); });
+    parallel_for(v.groups * v.parts, v.threads,
+                 [&](int64_t i, int32_t worker) { run_group<T>(t, i / v.groups, i % v.groups, worker); });
   if (v.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL)) add_parts<T>(t, {t.gradients.depthwise_kernel, 0, g.depth * g.taps});
   if (v.wants(SEPCONV_GRADIENT_DEPTHWISE_BIAS)) add_parts<T>(t, {t.gradients.depthwise_bias, v.part_depthwise_bias, g.depth});
   if (v.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL))
@@ -74,7 +74,7 @@ void clear(void* array, int64_t count, std::size_t size) {
 
 }  // namespace
 
-channel_pair pair_of(const sepconv_vjp& v, int64_t index) {
+channel_group group_of(const sepconv_vjp& v, int64_t index) {
   const int64_t first = index * v.width, count = std::min(v.width, v.channels - first), lanes = v.sums->lanes;
   return {first, count, (count + lanes - 1) / lanes * lanes};
 }

@@ -1,4 +1,4 @@
-// The second region: a pair of channels over the slabs of a part. Depthwise rows are recomputed a chunk at a time; only the gradients
+// The second region: a group of channels over the slabs of a part. Depthwise rows are recomputed a chunk at a time; only the gradients
 // of a slab's rows are kept, until the input's gradient is made from them.
 #include <algorithm>
 #include <limits>
@@ -12,9 +12,9 @@ namespace {
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
 template <class T>
-class pair_run {
+class group_run {
  public:
-  pair_run(const vjp_task& t, int64_t part, const channel_pair& c, int32_t worker)
+  group_run(const vjp_task& t, int64_t part, const channel_group& c, int32_t worker)
       : t_(t), v_(*t.v), g_(t.geo()), part_(part), c_(c), worker_(worker) {
     std::fill_n(mine(v_.sums_of_part), v_.multiplier * (g_.taps + 1) * v_.width, T(0));
     if (!bare() && v_.needs_row_gradients()) pack_panels(t, c, mine(v_.panels));
@@ -42,12 +42,14 @@ class pair_run {
     T* bias = target(bare() ? t_.gradients.bias : t_.gradients.depthwise_bias, bare() ? v_.part_bias : v_.part_depthwise_bias);
     for (int64_t m = 0; m < v_.multiplier; ++m) {
       const T* sums = mine(v_.sums_of_part) + m * (g_.taps + 1) * v_.width;
-      for (int64_t c = 0; c < c_.count; ++c) {
-        const int64_t k = (c_.first + c) * v_.multiplier + m;
-        const T* of_channel = sums + c / v_.block * g_.taps * v_.block + c % v_.block;
-        if (v_.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL))
-          for (int64_t tap = 0; tap < g_.taps; ++tap) kernel[tap * g_.depth + k] = of_channel[tap * v_.block];
-        if (wants_bias()) bias[k] = sums[g_.taps * v_.width + c];
+      for (int64_t c = 0; c < c_.count; c += v_.block) {
+        const int64_t k = (c_.first + c) * v_.multiplier + m, count = std::min(v_.block, c_.count - c);
+        const auto spread = [&](const T* from, T* to) {
+          for (int64_t i = 0; i < count; ++i) to[k + i * v_.multiplier] = from[i];
+        };
+        for (int64_t tap = 0; tap < g_.taps && v_.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL); ++tap)
+          spread(sums + c * g_.taps + tap * v_.block, kernel + tap * g_.depth);
+        if (wants_bias()) spread(sums + g_.taps * v_.width + c, bias);
       }
     }
   }
@@ -126,7 +128,7 @@ class pair_run {
 
   // Depthwise rows, and in `before` what their activation's derivative is computed from.
   void gather(int64_t m, int64_t first, int64_t last) {
-    const int64_t at = m * (v_.pairs * v_.width / v_.block) + c_.first / v_.block, count = (last - first) * v_.width;
+    const int64_t at = m * (v_.groups * v_.width / v_.block) + c_.first / v_.block, count = (last - first) * v_.width;
     filter_channels_args a = {};
     static_cast<tap_geometry&>(a) = taps_;
     a.end = end_;
@@ -268,7 +270,7 @@ class pair_run {
   const sepconv_vjp& v_;
   const geometry& g_;
   const int64_t part_;
-  const channel_pair c_;
+  const channel_group c_;
   const int32_t worker_;
   slab slab_ = {};
   int64_t base_ = 0;      // first pixel of the image whose row gradients are kept
@@ -280,14 +282,14 @@ class pair_run {
 }  // namespace
 
 template <class T>
-void run_pair(const vjp_task& t, int64_t part, int64_t pair, int32_t worker) {
+void run_group(const vjp_task& t, int64_t part, int64_t group, int32_t worker) {
   const sepconv_vjp& v = *t.v;
-  pair_run<T> run(t, part, pair_of(v, pair), worker);
+  group_run<T> run(t, part, group_of(v, group), worker);
   run.slabs(part * v.units / v.parts, (part + 1) * v.units / v.parts);
   run.store();
 }
 
-template void run_pair<float>(const vjp_task&, int64_t, int64_t, int32_t);
-template void run_pair<double>(const vjp_task&, int64_t, int64_t, int32_t);
+template void run_group<float>(const vjp_task&, int64_t, int64_t, int32_t);
+template void run_group<double>(const vjp_task&, int64_t, int64_t, int32_t);
 
 }  // namespace sepconv

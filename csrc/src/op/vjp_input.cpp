@@ -33,12 +33,12 @@ range owned(const sepconv_vjp& v, int axis, const phase& p, const slab& s) {
 }  // namespace
 
 template <class T>
-void input_gradient(const vjp_task& t, const slab& s, const channel_pair& c, int32_t worker) {
+void input_gradient(const vjp_task& t, const slab& s, const channel_group& c, int32_t worker) {
   const sepconv_vjp& v = *t.v;
   const geometry& g = t.geo();
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype));
-  const int64_t blocks = v.pairs * v.width / v.block, needed = s.needed.last - s.needed.first;
+  const int64_t blocks = v.groups * v.width / v.block, needed = s.needed.last - s.needed.first;
   const T* weights = t.shared<T>(v.reversed);
   T* tile = t.of_worker<T>(v.tile, worker);
   T* second = t.of_worker<T>(v.second, worker);
@@ -58,7 +58,7 @@ void input_gradient(const vjp_task& t, const slab& s, const channel_pair& c, int
     for (const phase& x : v.phases[1]) {
       const int64_t taps = y.taps * x.taps;
       const T* of_phase = weights + c.first * taps;
-      weights += taps * v.pairs * v.width * v.multiplier;
+      weights += taps * v.groups * v.width * v.multiplier;
       const range rows = owned(v, 0, y, s), columns = owned(v, 1, x, s);
       const int64_t width = columns.last - columns.first, pixels = (rows.last - rows.first) * width;
       if (pixels == 0) continue;
@@ -110,7 +110,7 @@ void input_gradient(const vjp_task& t, const slab& s, const channel_pair& c, int
     }
 }
 
-template void input_gradient<float>(const vjp_task&, const slab&, const channel_pair&, int32_t);
-template void input_gradient<double>(const vjp_task&, const slab&, const channel_pair&, int32_t);
+template void input_gradient<float>(const vjp_task&, const slab&, const channel_group&, int32_t);
+template void input_gradient<double>(const vjp_task&, const slab&, const channel_group&, int32_t);
 
 }  // namespace sepconv

@@ -23,13 +23,13 @@ struct vjp_task {
   }
 };
 
-// A pair of channels, which one task takes.
-struct channel_pair {
+// A group of channels, which one task takes.
+struct channel_group {
   int64_t first, count;  // channels
   int64_t padded;        // whole vectors, as multiplied
 };
 
-channel_pair pair_of(const sepconv_vjp& v, int64_t index);
+channel_group group_of(const sepconv_vjp& v, int64_t index);
 
 // Where the derivative of an activation is 1, by its output: above lo and not from hi on. It is 0 elsewhere.
 struct interval {
@@ -48,26 +48,26 @@ struct pixel_source {
 template <class T>
 void load_pixels(const sepconv_vjp& v, const pixel_source& from, int64_t pixels, int64_t channels, T* to, ptrdiff_t step, T* lines);
 
-// The depthwise weights of a pair of channels, in the orders of all steps.
+// The depthwise weights of a group of channels, in the orders of all steps.
 template <class T>
-void pack_pair(const vjp_task& t, int64_t pair);
+void pack_group(const vjp_task& t, int64_t group);
 
-// The pointwise kernel of a pair transposed, in panels as wide as the micro-kernel: [multiplier][channel panel][filter][channel].
+// The pointwise kernel of a group transposed, in panels as wide as the micro-kernel: [multiplier][channel panel][filter][channel].
 template <class T>
-void pack_panels(const vjp_task& t, const channel_pair& c, T* to);
+void pack_panels(const vjp_task& t, const channel_group& c, T* to);
 
 // Pixels (over the batch, at most a chunk) of the output gradient times the derivative of the activation, in blocks of filters `pitch` pixels
 // apart; and their sums.
 template <class T>
 void mask(const vjp_task& t, int64_t first, int64_t last, T* to, T* sums, int32_t worker);
 
-// All gradients of a pair of channels over the slabs of a part.
+// All gradients of a group of channels over the slabs of a part.
 template <class T>
-void run_pair(const vjp_task& t, int64_t part, int64_t pair, int32_t worker);
+void run_group(const vjp_task& t, int64_t part, int64_t group, int32_t worker);
 
 // The input's gradient of a slab, from the gradients of its rows.
 template <class T>
-void input_gradient(const vjp_task& t, const slab& s, const channel_pair& c, int32_t worker);
+void input_gradient(const vjp_task& t, const slab& s, const channel_group& c, int32_t worker);
 
 void run_vjp(const vjp_task& t);
 

@@ -8,16 +8,35 @@
 namespace sepconv {
 namespace {
 
-// weight(tap, k) of a pair, to [multiplier][block][tap][lane], of `taps` taps.
+// One value each filter of each channel, or the same for all.
+struct filter_steps {
+  ptrdiff_t channel, filter;
+};
+
+// The values of a group at rows x columns taps, which begin at first_of(row, column), to [multiplier][block][tap][lane].
 template <class T, class F>
-void pack_blocks(const sepconv_vjp& v, const channel_pair& c, int64_t taps, T* to, F&& weight) {
-  const int64_t multiplier = v.multiplier, blocks = v.pairs * v.width / v.block;
-  for (int64_t m = 0; m < multiplier; ++m)
+void pack_blocks(const sepconv_vjp& v, const channel_group& c, int64_t rows, int64_t columns, filter_steps step, T* to, F&& first_of) {
+  const int64_t multiplier = v.geometry.multiplier, blocks = v.groups * v.width / v.block;
+  for (int64_t m = 0; m < v.multiplier; ++m)
     for (int64_t first = 0; first < v.width; first += v.block) {
-      T* y = to + (m * blocks + (c.first + first) / v.block) * taps * v.block;
-      for (int64_t tap = 0; tap < taps; ++tap, y += v.block)
-        for (int64_t i = 0; i < v.block; ++i)
-          y[i] = first + i < c.count ? weight(tap, (c.first + first + i) * multiplier + m) : T(0);
+      const int64_t count = std::clamp<int64_t>(c.count - first, 0, v.block);
+      ptrdiff_t offsets[block_channels<T>];
+      bool dense = true;
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t k = (c.first + first + i) * v.multiplier + m;
+        offsets[i] = k / multiplier * step.channel + k % multiplier * step.filter;
+        dense = dense && offsets[i] == offsets[0] + i;
+      }
+      T* y = to + (m * blocks + (c.first + first) / v.block) * rows * columns * v.block;
+      for (int64_t row = 0; row < rows; ++row)
+        for (int64_t column = 0; column < columns; ++column, y += v.block) {
+          const T* const x = first_of(row, column);
+          if (dense && count > 0)
+            std::copy_n(x + offsets[0], count, y);
+          else
+            for (int64_t i = 0; i < count; ++i) y[i] = x[offsets[i]];
+          std::fill(y + count, y + v.block, T(0));
+        }
     }
 }
 
@@ -34,39 +53,37 @@ interval interval_of(const sepconv_activation& a) {
 }
 
 template <class T>
-void pack_pair(const vjp_task& t, int64_t pair) {
+void pack_group(const vjp_task& t, int64_t group) {
   const sepconv_vjp& v = *t.v;
   const geometry& g = t.geo();
-  const channel_pair c = pair_of(v, pair);
+  const channel_group c = group_of(v, group);
+  static constexpr T zero = 0, one = 1;
   const T* kernel = static_cast<const T*>(t.weights->depthwise_kernel);
   const T* bias = static_cast<const T*>(t.weights->depthwise_bias);
   const int64_t* const step = t.weights->depthwise_strides;
-  const auto weight = [&](int64_t tap, int64_t k) {
-    if (!kernel) return T(1);
-    return kernel[tap / g.kernel[1] * step[0] + tap % g.kernel[1] * step[1] + k / g.multiplier * step[2] + k % g.multiplier * step[3]];
-  };
-  pack_blocks(v, c, g.taps, t.shared<T>(v.blocked), weight);
-  pack_blocks(v, c, 1, t.shared<T>(v.blocked_bias), [&](int64_t, int64_t k) { return bias ? bias[k] : T(0); });
-  if (pair == 0) std::fill_n(t.shared<T>(v.zeros), std::max<int64_t>(v.width, 64), T(0));
+  const filter_steps of_kernel = kernel ? filter_steps{step[2], step[3]} : filter_steps{0, 0};
+  const filter_steps of_bias = bias ? filter_steps{g.multiplier, 1} : filter_steps{0, 0};
+  const auto weights = [&](int64_t row, int64_t column) { return kernel ? kernel + row * step[0] + column * step[1] : &one; };
+  pack_blocks(v, c, g.kernel[0], g.kernel[1], of_kernel, t.shared<T>(v.blocked), weights);
+  pack_blocks(v, c, 1, 1, of_bias, t.shared<T>(v.blocked_bias), [&](int64_t, int64_t) { return bias ? bias : &zero; });
+  if (group == 0) std::fill_n(t.shared<T>(v.zeros), std::max<int64_t>(v.width, 64), T(0));
   if (v.wants(SEPCONV_GRADIENT_INPUT)) {
     T* to = t.shared<T>(v.reversed);
     for (const phase& y : v.phases[0])
       for (const phase& x : v.phases[1]) {
-        const int64_t taps = y.taps * x.taps;
-        pack_blocks(v, c, taps, to, [&](int64_t tap, int64_t k) {
-          const int64_t i = y.tap + (y.taps - 1 - tap / x.taps) * y.tap_step, j = x.tap + (x.taps - 1 - tap % x.taps) * x.tap_step;
-          return weight(i * g.kernel[1] + j, k);
+        pack_blocks(v, c, y.taps, x.taps, of_kernel, to, [&](int64_t row, int64_t column) {
+          return weights(y.tap + (y.taps - 1 - row) * y.tap_step, x.tap + (x.taps - 1 - column) * x.tap_step);
         });
-        to += taps * v.pairs * v.width * v.multiplier;
+        to += y.taps * x.taps * v.groups * v.width * v.multiplier;
       }
   }
 }
 
-template void pack_pair<float>(const vjp_task&, int64_t);
-template void pack_pair<double>(const vjp_task&, int64_t);
+template void pack_group<float>(const vjp_task&, int64_t);
+template void pack_group<double>(const vjp_task&, int64_t);
 
 template <class T>
-void pack_panels(const vjp_task& t, const channel_pair& c, T* to) {
+void pack_panels(const vjp_task& t, const channel_group& c, T* to) {
   const sepconv_vjp& v = *t.v;
   const geometry& g = t.geo();
   const T* kernel = static_cast<const T*>(t.weights->pointwise_kernel);
@@ -88,8 +105,8 @@ void pack_panels(const vjp_task& t, const channel_pair& c, T* to) {
     }
 }
 
-template void pack_panels<float>(const vjp_task&, const channel_pair&, float*);
-template void pack_panels<double>(const vjp_task&, const channel_pair&, double*);
+template void pack_panels<float>(const vjp_task&, const channel_group&, float*);
+template void pack_panels<double>(const vjp_task&, const channel_group&, double*);
 
 template <class T>
 void mask(const vjp_task& t, int64_t first, int64_t last, T* to, T* sums, int32_t worker) {

@@ -10,8 +10,8 @@
 namespace sepconv {
 namespace {
 
-// Pixels of a slab, all multipliers counted: 1 MB of gradients of rows, in a pair of blocks.
-constexpr int64_t slab_pixels = 8192;
+// Blocks of a slab, of all its pixels and multipliers: 1 MB of gradients of rows.
+constexpr int64_t slab_blocks = 16384;
 constexpr int64_t least_tasks = 4, most_parts = 16;  // where geometry allows it, so that threads have something to share
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -51,14 +51,14 @@ void cut(sepconv_vjp& v) {
   const int64_t halo = reach(g, v.axis) / g.stride[v.axis];
   const int64_t row = checked_mul(across, v.multiplier, "multiplier");
   const int64_t least = std::max<int64_t>(8 * std::min(halo, size), 1);  // fits: checked in make_geometry
-  int64_t most = std::max(slab_pixels / row, least);
-  const int64_t tasks = std::max<int64_t>(v.pairs * std::max<int64_t>(g.batch(), 1), 1);  // fits: below the input's elements
+  int64_t most = std::max(slab_blocks / std::max<int64_t>(v.width / v.block, 2) / row, least);
+  const int64_t tasks = std::max<int64_t>(v.groups * std::max<int64_t>(g.batch(), 1), 1);  // fits: below the input's elements
   if (tasks < least_tasks) most = std::min(most, std::max({ceil_div(size, ceil_div(least_tasks, tasks)), least, ceil_div(256, row)}));
   v.slabs = std::max<int64_t>(ceil_div(size, most), 1);
   v.slab_size = ceil_div(size, v.slabs);
   v.slabs = ceil_div(size, v.slab_size);
   v.units = checked_mul(v.slabs, g.batch(), "input_shape");
-  v.parts = std::clamp<int64_t>(ceil_div(most_parts, v.pairs), 1, std::max<int64_t>(v.units, 1));
+  v.parts = std::clamp<int64_t>(ceil_div(most_parts, v.groups), 1, std::max<int64_t>(v.units, 1));
 }
 
 // Gives regions one after the other, in whole cache lines.
@@ -81,7 +81,7 @@ class layout {
 void lay_out(sepconv_vjp& v) {
   const geometry& g = v.geometry;
   const int64_t element = static_cast<int64_t>(sum_size(g.dtype));
-  const int64_t depth = checked_mul(v.pairs * v.width, v.multiplier, "multiplier");  // fits: below channels and a pair
+  const int64_t depth = checked_mul(v.groups * v.width, v.multiplier, "multiplier");  // fits: below channels and a group
   const int64_t taps = checked_mul(depth, g.taps, "kernel");
   const bool bare = !g.multiplies();
 
@@ -111,7 +111,7 @@ void lay_out(sepconv_vjp& v) {
     seen = std::max(seen, s.seen.last - s.seen.first);
   }
   const int64_t output_across = g.image_pixels / g.output[v.axis + 1], input_across = g.input[2 - v.axis];
-  const bool direct = reads_directly(v, v.channels - v.width) && v.channels % v.width == 0;
+  const bool direct = reads_directly(v, (v.groups - 1) * v.width);  // fits: a channel
   layout worker(element);
   const int64_t lines = checked_mul(v.chunk, v.width, "workspace");
   v.rows_in = worker.take(direct ? 0 : checked_mul(checked_mul(seen, input_across, "input_shape"), v.width, "input_shape"));
@@ -184,7 +184,8 @@ derivative_source source_of(const sepconv_activation& a) {
 
 bool reads_directly(const sepconv_vjp& v, int64_t channel) {
   const geometry& g = v.geometry;
-  return v.storage == v.sums && g.input_step[3] == 1 && v.repeats == 1 && channel >= 0 && channel + v.width <= v.channels;
+  const int64_t count = std::min(v.width, v.channels - channel);
+  return v.storage == v.sums && g.input_step[3] == 1 && v.repeats == 1 && count % v.block == 0;
 }
 
 slab slab_of(const sepconv_vjp& v, int64_t unit) {
@@ -226,11 +227,13 @@ sepconv_vjp make_vjp(const sepconv_spec& spec, int32_t wanted, const int64_t* gr
   v.repeats = few ? g.multiplier : 1;
   v.channels = g.channels() * v.repeats;  // fits: at most two blocks, or without repeats
   v.multiplier = g.multiplier / v.repeats;
-  v.width = v.channels <= v.block ? v.block : 2 * v.block;  // fits: constants
-  v.pairs = ceil_div(v.channels, v.width);
+  // Two blocks, so that what a task reads stays in L1; where few taps leave it to memory, runs long enough to be fetched ahead.
+  const int64_t most_blocks = !g.multiplies() && g.taps <= 9 ? 8 : 2;
+  v.width = std::min(ceil_div(v.channels, v.block), most_blocks) * v.block;  // fits: constants
+  v.groups = ceil_div(v.channels, v.width);
   v.chunk = 128;  // rows and masked gradients of three blocks of filters stay in L1
   v.filter_blocks = ceil_div(g.filters(), v.block);
-  v.alone = g.multiplies() && v.pairs == 1 && v.multiplier == 1;
+  v.alone = g.multiplies() && v.groups == 1 && v.multiplier == 1;
   v.pitch = (v.alone ? v.chunk : g.pixels) | 1;  // odd, so that blocks of one pixel don't compete for the same sets of L1
   v.mask_chunks = ceil_div(g.pixels, v.chunk);
   for (int axis : {0, 1}) {

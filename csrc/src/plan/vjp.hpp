@@ -1,10 +1,10 @@
 // How the gradients of a convolution are cut: a pure function of geometry (and of threads and cache for nothing that changes a bit).
 //
-//   pair   the channels that a task takes: two blocks, one where there are no more
+//   group  the channels that a task takes: two blocks, or one where there are no more, or up to eight of a bare convolution
 //   slab   a range of output rows (of columns where there is one row only) of one image; its weights' share is summed here, and the
 //          part of the input that it owns gets its gradient here, from all outputs that reach it
 //   chunk  at most 128 pixels of a slab: sums over pixels are chains over a chunk, added in order
-//   part   a range of slabs whose sums are added in order; then the parts are. One, unless pairs are few
+//   part   a range of slabs whose sums are added in order; then the parts are. One, unless groups are few
 #pragma once
 
 #include <vector>
@@ -56,21 +56,21 @@ struct sepconv_vjp {
   int axis;
   int64_t repeats;               // few channels: each stands once for every filter of its own, so that there is one filter a channel
   int64_t channels, multiplier;  // with repeats
-  int64_t block, width, pairs;   // channels of a block, of a pair
+  int64_t block, width, groups;   // channels of a block, of a group
   int64_t slab_size, slabs;     // of an image
   int64_t units, parts;         // slabs of all images
   int64_t chunk;
-  bool alone;                    // one pair: it masks the output gradient itself, a chunk at a time
+  bool alone;                    // one group: it masks the output gradient itself, a chunk at a time
   int64_t filter_blocks, pitch;  // of the masked output gradient [block][pixel][filter]
   int64_t mask_chunks;
   std::vector<sepconv::phase> phases[2];
   sepconv::pair phase_dilation;
 
-  // Shared: weights in the order of the gather, the same reversed by phases; masked output gradient (of a worker, where a pair is alone),
+  // Shared: weights in the order of the gather, the same reversed by phases; masked output gradient (of a worker, where a group is alone),
   // its sums by chunk; sums of parts after the first
   sepconv::region blocked, blocked_bias, reversed, zeros, masked, mask_sums, partial;
   std::size_t part_size, part_depthwise_bias, part_pointwise, part_bias;  // of a part: bytes, and where its arrays begin
-  // Of a worker: transposed pointwise panels of a pair, packed input, depthwise rows before and after their activation, gradients of rows,
+  // Of a worker: transposed pointwise panels of a group, packed input, depthwise rows before and after their activation, gradients of rows,
   // a tile and what is added to it, sums of a chunk and of a part (taps, then biases), pixels on their way through a transpose
   sepconv::region panels, rows_in, before, rows, gradients, tile, second, sums_of_chunk, sums_of_part, lines;
   std::size_t worker_at, worker_size, workspace_size;
@@ -88,7 +88,7 @@ sepconv_vjp make_vjp(const sepconv_spec& spec, int32_t wanted, const int64_t* gr
 
 slab slab_of(const sepconv_vjp& v, int64_t unit);
 
-// Whether kernels read the pair of channels from `channel` on where the input lies; else it is packed.
+// Whether kernels read the group of channels from `channel` on where the input lies; else it is packed.
 bool reads_directly(const sepconv_vjp& v, int64_t channel);
 
 }  // namespace sepconv
