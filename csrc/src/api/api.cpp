@@ -301,7 +301,13 @@ sepconv_status sepconv_transpose(int32_t dtype, const void* source, int64_t rows
     if (rows == 0 || columns == 0) return;
     require(source, "source");
     require(target, "target");
-    find_isa(nullptr).sets[dtype]->move_tile(source, columns, rows, columns, target, 1, rows);
+    const kernel_set& kernels = *find_isa(nullptr).sets[dtype];
+    const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(static_cast<sepconv_dtype>(dtype)));
+    constexpr int64_t side = 64;  // rows of a tile, which may lie a page apart: what is written of one stays near
+    for (int64_t r = 0; r < rows; r += side)
+      for (int64_t c = 0; c < columns; c += side)
+        kernels.move_tile(static_cast<const char*>(source) + (r * columns + c) * element, columns, std::min(side, rows - r),
+                          std::min(side, columns - c), static_cast<char*>(target) + (c * rows + r) * element, 1, rows);
   });
 }
 
