@@ -88,12 +88,6 @@ void derive(const py::array& kept, py::array gradient, const std::string& kind, 
   sepconv::check(sepconv_derive(&activation, dtype, of, data, count));
 }
 
-sepconv_row_activation row_kind_of(const std::string& name) {
-  if (name == "softmax") return SEPCONV_SOFTMAX;
-  if (name == "log_softmax") return SEPCONV_LOG_SOFTMAX;
-  throw py::value_error("`kind` must be one of softmax, log_softmax. Received: " + name);
-}
-
 py::ssize_t rows_of(const py::array& array, py::ssize_t columns) {
   if (columns < 1 || array.size() % columns != 0)
     throw py::value_error("`columns` must divide the size of the array. Received: " + std::to_string(columns));
@@ -157,6 +151,12 @@ bool same_bytes(const std::vector<std::uintptr_t>& addresses, const std::vector<
 }
 
 }  // namespace
+
+sepconv_row_activation row_kind_of(const std::string& name) {
+  if (name == "softmax") return SEPCONV_SOFTMAX;
+  if (name == "log_softmax") return SEPCONV_LOG_SOFTMAX;
+  throw py::value_error("`kind` must be one of softmax, log_softmax. Received: " + name);
+}
 
 sepconv_dtype dtype_of(const std::string& name) {
   if (name == "float32") return SEPCONV_FLOAT32;

@@ -28,6 +28,9 @@ std::size_t item_size(sepconv_dtype dtype);
 // An uninitialised C-contiguous array; large ones lie in pooled memory, which their base gives back.
 pybind11::array new_array(const std::vector<pybind11::ssize_t>& shape, const pybind11::dtype& dtype);
 
+// "softmax", "log_softmax".
+sepconv_row_activation row_kind_of(const std::string& name);
+
 // The name of an activation and its parameters; missing parameters are Keras's defaults.
 sepconv_activation activation_of(const std::string& kind, const pybind11::tuple& params);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -31,14 +33,16 @@ class Recall {
       if (!e.precision.is(precision_of(options)) || (e.out.known() && !(e.out.like(to) && to.writeable() && apart(in, to)))) continue;
       const std::shared_ptr<const entry> hold = kept;  // another thread may replace it meanwhile
       py::object output = e.out.known() ? py::reinterpret_borrow<py::object>(out) : new_array(e.shape, e.dtype);
-      e.plan->run(*e.pack, in.array->data, view(output.ptr()).array->data);
+      char* const data = view(output.ptr()).array->data;
+      e.plan->run(*e.pack, in.array->data, data);
+      if (e.rows) e.rows->run(data, static_cast<int>(threads));
       return output;
     }
     return py::none();
   }
 
   void keep(const py::array& input, const py::object& out, int num_threads, const py::object& state, const py::object& plan,
-            const py::object& pack, const py::array& output) {
+            const py::object& pack, const py::array& output, const std::string& row_activation) {
     const view in(input.ptr()), to(out.ptr());
     const py::object options = this->options();
     const py::handle precision = precision_of(options);
@@ -48,7 +52,7 @@ class Recall {
                                   (e->out.known() ? e->out.like(to) : out.is_none())))
         entries.push_back(e);
     if (entries.size() >= most) entries.erase(entries.begin());
-    entries.push_back(std::make_shared<const entry>(input, out, num_threads, precision, state, plan, pack, output));
+    entries.push_back(std::make_shared<const entry>(input, out, num_threads, precision, state, plan, pack, output, row_activation));
     entries_.swap(entries);
   }
 
@@ -115,12 +119,27 @@ class Recall {
     std::vector<py::ssize_t> sizes_;  // shape, then strides
   };
 
+  // What follows the core's run, over the output's last axis.
+  struct row_activation {
+    row_activation(const std::string& name, const py::array& output)
+        : kind(row_kind_of(name)), dtype(dtype_of(output)), columns(output.shape(output.ndim() - 1)), rows(output.size() / columns) {}
+    void run(void* data, int num_threads) const {
+      py::gil_scoped_release release;
+      sepconv::check(sepconv_activate_rows(kind, dtype, data, rows, columns, num_threads));
+    }
+    sepconv_row_activation kind;
+    sepconv_dtype dtype;
+    py::ssize_t columns, rows;
+  };
+
   struct entry {
     entry(const py::array& input, const py::object& out_, int num_threads_, const py::handle& precision_, const py::object& state_,
-          const py::object& plan_, const py::object& pack_, const py::array& output)
+          const py::object& plan_, const py::object& pack_, const py::array& output, const std::string& activation)
         : in(input), out(out_), num_threads(num_threads_), precision(py::reinterpret_borrow<py::object>(precision_)), state(state_),
           owners{plan_, pack_}, plan(plan_.cast<const Plan*>()), pack(pack_.cast<const sepconv::pack*>()),
-          shape(output.shape(), output.shape() + output.ndim()), dtype(output.dtype()) {}
+          shape(output.shape(), output.shape() + output.ndim()), dtype(output.dtype()) {
+      if (!activation.empty()) rows.emplace(activation, output);
+    }
     form in, out;
     int num_threads;
     py::object precision, state, owners[2];
@@ -128,6 +147,7 @@ class Recall {
     const sepconv::pack* pack;
     std::vector<py::ssize_t> shape;
     py::dtype dtype;
+    std::optional<row_activation> rows;
   };
 
   static bool apart(const view& a, const view& b) {
@@ -169,7 +189,7 @@ void register_recall(py::module_& m) {
       .def(py::init<const py::object&>(), py::arg("context"))
       .def_property_readonly("call", &function_of)
       .def("keep", &Recall::keep, py::arg("input"), py::arg("out"), py::arg("num_threads"), py::arg("state"), py::arg("plan"),
-           py::arg("pack"), py::arg("output"));
+           py::arg("pack"), py::arg("output"), py::arg("row_activation"));
 }
 
 }  // namespace sepconv_python

@@ -38,6 +38,7 @@ class Recall:
         plan: Plan,
         pack: Pack,
         output: np.ndarray,
+        row_activation: str,
     ) -> None: ...
 
 class Vjp:

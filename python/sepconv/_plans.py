@@ -14,6 +14,7 @@ from . import _core, _geometry, _intake, _runtime
 from ._arguments import LARGEST, Shape, refuse
 from ._finish import finish, finish_vjp, finished_shape
 from ._vjp import Pull
+from .activations._along_axis import rows_form
 
 # A shape that comes back finds its plan; a stream of new shapes doesn't fill the memory.
 _PLANS = 16
@@ -267,8 +268,9 @@ class Convolution:
             if packed is None or packed[0] is not state:
                 packed = self._packs[key] = (state, plan.pack(*self._arrange(state.arrays)))
             plan.run(packed[1], array, output)
-            if self._finish is None:
-                self._keep(array, out, num_threads, state, plan, packed[1], output)
+            rows = rows_form(self._finish) or ""
+            if self._finish is None or (rows and out is None):
+                self._keep(array, out, num_threads, state, plan, packed[1], output, rows)
         return output
 
     def linearize(self, inputs: Any, array: np.ndarray, num_threads: int, state: Any) -> tuple[np.ndarray, Pull]:

@@ -178,8 +178,8 @@ FAULTS = [
     Fault(
         "multiplier_inside_out",
         "csrc/src/pack/pack.cpp",
-        "spread(x + (c * u.multiplier + m) * row,",
-        "spread(x + (m * u.channels + c) * row,",
+        "spread(x + (c * u.multiplier + m) * row + first",
+        "spread(x + (m * u.channels + c) * row + first",
         ["test_separable_conv.py"],
     ),
     Fault(

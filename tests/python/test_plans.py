@@ -151,6 +151,21 @@ def test_a_call_is_recalled_in_a_context_like_its_own():
         convolution.recall(x)
 
 
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_a_call_with_an_activation_of_rows_is_recalled(name):
+    layer, x = sepconv.SeparableConv2D(5, 3, activation=name), np.random.default_rng(1).standard_normal((2, 6, 6, 3)).astype("f")
+    first = layer(x)
+    plain = sepconv.SeparableConv2D(5, 3)
+    plain.build(x.shape)
+    plain.set_weights(layer.get_weights())
+    assert np.array_equal(first, getattr(sepconv.activations, name)(plain(x)))
+    again = layer._convolution.recall(x, None, None, layer._store.state)
+    assert again is not first and np.array_equal(again, first)
+    assert np.array_equal(layer(x, out=np.empty_like(first)), first)
+    layer.set_weights([2 * w for w in layer.get_weights()])
+    assert not np.array_equal(layer(x), first) and layer._convolution.recall(2 * x, None, None, layer._store.state) is not None
+
+
 def test_outputs_of_some_size_begin_a_cache_line():
     layer, x = sepconv.DepthwiseConv2D(3, padding="same"), np.ones((1, 16, 16, 32), np.float32)
     kept = [layer(x) for _ in range(8)]

@@ -172,7 +172,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
     const int64_t room = static_cast<int64_t>(m.l2_size) / 4 / std::max<int64_t>(area, 1) / block * block;  // fits: rounds down
     s.channel_group = std::clamp<int64_t>(room, block, s.channel_group);
     const int64_t widened = checked_mul(area, std::min(s.channel_group, g.channels()), "workspace");
-    s.planes_size = aligned(checked_add(widened, block * element, "workspace"));  // and a vector beyond
+    s.planes_size = aligned(checked_add(widened, block * element, "workspace"));  // and a vector beyond; fits: a cache line
   }
   if (g.multiplies()) s.tile_size = aligned(s.rows * s.columns * element);  // fits: constants
 
