@@ -39,30 +39,51 @@ std::vector<double> run_in(const vast& input, const vast& output, const sepconv_
 
 }  // namespace
 
-// One row of 2^31 + 8 elements, windows of nine at its beginning, its middle, across 2^31 and at its end.
-TEST(huge, input_beyond_two_to_the_31) {
-  for (int32_t layout : {SEPCONV_CHANNELS_LAST, SEPCONV_CHANNELS_FIRST})
-    for (const std::string& isa : isas()) {
-      sepconv_spec spec = spec_of(SEPCONV_DEPTHWISE, {1, 1, limit + 8, 1});
-      spec.isa = isa.c_str();
-      spec.dtype = SEPCONV_FLOAT16;
-      spec.layout = layout;
-      spec.kernel[0] = 1;
-      spec.kernel[1] = 9;
-      spec.stride[1] = limit / 2;
-      spec.padding = SEPCONV_EXPLICIT;
-      spec.pad_before[1] = 1;  // windows begin at -1, 2^30 - 1, 2^31 - 1
-      const vast input(static_cast<std::size_t>(limit + 8) * 2), output(64);
-      tensors t;
-      t.depthwise = {1, 2, 3, 4, 5, 6, 7, 8, 9};
-      for (int64_t i : {int64_t{0}, limit / 2 - 1, limit / 2, limit - 1, limit, limit + 7}) put(input.get(), spec.dtype, i, static_cast<double>(1 + i % 7));
-      ASSERT_EQ(output_shape(spec), (quad{1, 1, 3, 1}));
-      const auto x = [](int64_t i) { return static_cast<double>(1 + i % 7); };
-      const std::vector<double> got = run_in(input, output, spec, t, {0, 1, 2});
-      EXPECT_EQ(got[0], 2 * x(0));
-      EXPECT_EQ(got[1], 1 * x(limit / 2 - 1) + 2 * x(limit / 2));
-      EXPECT_EQ(got[2], 1 * x(limit - 1) + 2 * x(limit) + 9 * x(limit + 7));
-    }
+// Two places of one row, or column, read by taps that lie together or far apart: around 0, 2^31 and 2^32. In float32, since 16-bit
+// storage would be widened whole, with all that lies between the outputs of a tile.
+TEST(huge, rows_and_columns_beyond_two_to_the_32) {
+  struct window {
+    int64_t taps, stride, dilation, size;
+  };
+  for (const window& w : {window{9, limit, 1, 2 * limit + 8}, window{2, limit + 7, limit + 3, 2 * limit + 10}})
+    for (int axis : {0, 1})
+      for (int32_t layout : {SEPCONV_CHANNELS_LAST, SEPCONV_CHANNELS_FIRST}) {  // lanes over channels, over pixels
+        quad shape = {1, 1, 1, 2}, out = shape;
+        shape[1 + axis] = w.size;
+        sepconv_spec spec = spec_of(SEPCONV_DEPTHWISE, shape);
+        spec.layout = layout;
+        spec.kernel[1 - axis] = 1;
+        spec.kernel[axis] = w.taps;
+        spec.stride[axis] = w.stride;
+        spec.dilation[axis] = w.dilation;
+        spec.padding = SEPCONV_EXPLICIT;
+        spec.pad_before[axis] = 1;
+        out[1 + axis] = (w.size + 1 - (w.taps - 1) * w.dilation - 1) / w.stride + 1;
+        ASSERT_EQ(output_shape(spec), out);
+        const vast input(static_cast<std::size_t>(w.size) * 2 * 4);
+        const quad stride = contiguous_strides(shape, layout);
+        const auto x = [](int64_t i, int64_t c) { return static_cast<double>(1 + i % 7 + 8 * c); };
+        tensors t;
+        for (int64_t k = 0; k < 2 * w.taps; ++k) t.depthwise.push_back(static_cast<double>(1 + k));
+        std::vector<int64_t> at;
+        std::vector<double> wanted;
+        for_each_element(out, contiguous_strides(out, layout), [&](int64_t i, int64_t place) {
+          double sum = 0;
+          for (int64_t tap = 0; tap < w.taps; ++tap) {
+            const int64_t from = i / 2 * w.stride + tap * w.dilation - 1;
+            if (from < 0 || from >= w.size) continue;
+            put(input.get(), spec.dtype, from * stride[1 + axis] + i % 2 * stride[3], x(from, i % 2));
+            sum += x(from, i % 2) * static_cast<double>(1 + 2 * tap + i % 2);
+          }
+          at.push_back(place);
+          wanted.push_back(sum);
+        });
+        for (const std::string& isa : isas()) {
+          spec.isa = isa.c_str();
+          const std::vector<double> got = run_in(input, vast(64), spec, t, at);
+          EXPECT_TRUE(same(got, wanted)) << describe(spec) << ": " << difference(got, wanted);
+        }
+      }
 }
 
 // Four images of 2^30 elements: rows, columns and images far apart, in both layouts, and a fused run.
@@ -102,22 +123,46 @@ TEST(huge, images_beyond_two_to_the_32) {
   }
 }
 
-// Few outputs, far apart.
-TEST(huge, output_strides_beyond_two_to_the_31) {
-  for (sepconv_op op : {SEPCONV_SEPARABLE, SEPCONV_DEPTHWISE, SEPCONV_POINTWISE}) {
-    sepconv_spec spec = spec_of(op, {2, 2, 2, 2}, 2);
-    spec.padding = SEPCONV_SAME;
-    const exact_case c(spec, 3);
-    spec.layout = SEPCONV_STRIDED;
-    const quad in = contiguous_strides({2, 2, 2, 2}, SEPCONV_CHANNELS_LAST);
-    std::copy(in.begin(), in.end(), spec.input_strides);
-    const quad far = {limit + 5, 3, limit / 2 + 1, 1};
-    std::copy(far.begin(), far.end(), spec.output_strides);
-    const vast input(4096), output(static_cast<std::size_t>(limit + limit / 2 + 16) * 4);
-    for (std::size_t i = 0; i < c.t.input.size(); ++i) put(input.get(), SEPCONV_FLOAT32, static_cast<int64_t>(i), c.t.input[i]);
-    std::vector<int64_t> at;
-    for_each_element({2, 2, 2, 2}, far, [&](int64_t, int64_t offset) { at.push_back(offset); });
-    const std::vector<double> got = run_in(input, output, spec, c.t, at);
-    EXPECT_TRUE(same(got, c.expected)) << difference(got, c.expected);
-  }
+// Few elements, far apart: images and rows, then columns, then channels, whose steps each leave 32 bits.
+TEST(huge, strides_beyond_two_to_the_31) {
+  struct place {
+    quad shape, from, to;
+    int64_t filters;
+  };
+  const quad square = {2, 2, 2, 2}, line = {1, 1, 9, 2}, image = {1, 15, 15, 2};
+  const quad channels_near = {4 * limit + 9, 2 * limit + 7, limit + 5, 1};
+  const quad pixels_near = {4 * limit + 9, 2 * limit + 7, 1, limit + 5};
+  const quad apart = {4 * limit + 9, 2 * limit + 7, 3, limit + 5};
+  const quad planes = {0, 15, 1, limit + 5}, pixels = {0, 30, 2, 1};
+  const place places[] = {{square, channels_near, channels_near, 2}, {square, channels_near, pixels_near, 2},
+                          {square, pixels_near, channels_near, 2},   {square, pixels_near, pixels_near, 2},
+                          {square, apart, apart, 2},                 {line, channels_near, channels_near, 2},
+                          {image, planes, planes, 10},               {image, pixels, planes, 10}};
+  const std::size_t size = static_cast<std::size_t>(10 * (limit + 5)) * 4;
+  const vast input(size), output(size);  // once for all: an emulator takes its time to map them
+  for (const place& p : places)
+    for (sepconv_op op : {SEPCONV_SEPARABLE, SEPCONV_DEPTHWISE, SEPCONV_POINTWISE})
+      for (int32_t dtype : {SEPCONV_FLOAT32, SEPCONV_FLOAT16}) {
+        sepconv_spec spec = spec_of(op, p.shape, op == SEPCONV_DEPTHWISE ? 0 : p.filters);
+        spec.dtype = dtype;
+        spec.padding = SEPCONV_SAME;
+        const exact_case c(spec, 3);
+        const quad out = output_shape(spec);
+        spec.layout = SEPCONV_STRIDED;
+        std::copy(p.from.begin(), p.from.end(), spec.input_strides);
+        std::copy(p.to.begin(), p.to.end(), spec.output_strides);
+        for_each_element(p.shape, p.from, [&](int64_t i, int64_t at) {
+          put(input.get(), dtype, at, c.t.input[static_cast<std::size_t>(i)]);
+        });
+        for (const std::string& isa : isas()) {
+          spec.isa = isa.c_str();
+          std::vector<int64_t> outputs;
+          for_each_element(out, p.to, [&](int64_t, int64_t at) {
+            put(output.get(), dtype, at, -1e4);
+            outputs.push_back(at);
+          });
+          const std::vector<double> got = run_in(input, output, spec, c.t, outputs);
+          EXPECT_TRUE(same(got, c.expected)) << describe(spec) << ": " << difference(got, c.expected);
+        }
+      }
 }
