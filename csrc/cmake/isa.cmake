@@ -45,10 +45,7 @@ function(sepconv_add_kernels target)
     elseif(isa STREQUAL scalar)
       set(how -Os)  # whose multiply-adds are calls
     else()
-      set(how -O2)
-      if(isa MATCHES avx512)
-        list(APPEND how -fno-gcse -fno-align-jumps -fno-align-functions)  # for the size of its code, which is unrolled furthest
-      endif()
+      set(how -O2 -fno-gcse -fno-align-jumps -fno-align-functions)  # for the size of unrolled code
     endif()
     target_compile_options(sepconv_${isa} PRIVATE ${SEPCONV_CXX_FLAGS} ${how} -fno-exceptions -fno-asynchronous-unwind-tables ${SEPCONV_ISA_${isa}})
     set_target_properties(sepconv_${isa} PROPERTIES POSITION_INDEPENDENT_CODE ON)
