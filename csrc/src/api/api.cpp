@@ -238,7 +238,7 @@ sepconv_status sepconv_activate(const sepconv_activation* activation, int32_t dt
     require(data, "data");
     const kernel_set& k = *find_isa(nullptr).sets[dtype];
     const float_modes_guard modes;
-    if (dtype == SEPCONV_FLOAT32 || dtype == SEPCONV_FLOAT64) return k.activate(activation->kind, activation->params, data, 0, 1, static_cast<int64_t>(count));
+    if (stores_sums(dtype)) return k.activate(activation->kind, activation->params, data, 0, 1, static_cast<int64_t>(count));
     constexpr std::size_t piece = 1024;
     alignas(64) float wide[piece];
     uint16_t* narrow = static_cast<uint16_t*>(data);
@@ -259,7 +259,7 @@ sepconv_status sepconv_derive(const sepconv_activation* activation, int32_t dtyp
     require(gradient, "gradient");
     const kernel_set& k = *find_isa(nullptr).sets[dtype];
     const float_modes_guard modes;
-    if (dtype == SEPCONV_FLOAT32 || dtype == SEPCONV_FLOAT64)
+    if (stores_sums(dtype))
       return k.derive(activation->kind, activation->params, kept, gradient, count);
     constexpr std::size_t piece = 1024;
     alignas(64) float of[piece], wide[piece];
@@ -295,7 +295,7 @@ sepconv_status sepconv_derive_rows(int32_t kind, int32_t dtype, const void* outp
 
 sepconv_status sepconv_transpose(int32_t dtype, const void* source, int64_t rows, int64_t columns, void* target) {
   return guarded([&] {
-    if (dtype != SEPCONV_FLOAT32 && dtype != SEPCONV_FLOAT64)
+    if (!stores_sums(dtype))
       invalid("`dtype` must be 0 (float32) or 1 (float64) here. Received: " + std::to_string(dtype));
     require_counts(rows, columns);
     if (rows == 0 || columns == 0) return;

@@ -33,12 +33,10 @@ void store_buffer(const task& t, const T* tile, int64_t tile_row, int64_t q, int
   }
 }
 
-void activate_rows(const task& t, void* data, ptrdiff_t row, int64_t rows, int64_t count) {
+void finish_rows(const task& t, void* data, ptrdiff_t row, int64_t rows, int64_t count) {
   const sepconv_activation& a = t.geo().activation;
   if (t.last.pass) t.kernels().activate(a.kind, a.params, data, row, rows, count);
 }
-
-bool narrows(const task& t) { return t.geo().dtype != SEPCONV_FLOAT32 && t.geo().dtype != SEPCONV_FLOAT64; }
 
 // place() of pixels of one tile, without its divisions where the whole tile is evenly spaced, as it mostly is.
 class tile_places {
@@ -47,7 +45,7 @@ class tile_places {
       : g_(g), first_(pixels.first), start_(place(g, pixels.first)), even_(start_.run >= pixels.last - pixels.first) {}
 
   // Whether micro-tiles may go straight to the output, which is where many at a time get their activation.
-  bool take(const task& t) const { return !narrows(t) && (even_ || !t.last.pass); }
+  bool take(const task& t) const { return stores_sums(t.geo().dtype) && (even_ || !t.last.pass); }
 
   pixel_place operator()(int64_t q) const {
     if (!even_) return place(g_, q);
@@ -79,7 +77,7 @@ void run_kernel(const task& t, T* buffer, multiply_fn kernel, multiply_args& a, 
   a.last_lanes = t.kernels().lanes - (straight ? m.columns - (m.transposed ? m.pixels : m.filters) : 0);
   kernel(&a);
   if (straight) return;
-  activate_rows(t, buffer, 0, 1, (m.transposed ? m.filters : m.pixels) * m.columns);
+  finish_rows(t, buffer, 0, 1, (m.transposed ? m.filters : m.pixels) * m.columns);
   store_buffer(t, buffer, m.columns, m.q, m.pixels, m.f, m.filters, m.transposed);
 }
 
@@ -122,7 +120,7 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   const auto activate = [&](int64_t first, int64_t last) {  // what of these panels went straight to the output: perhaps not a ragged one
     const int64_t f = first * plan.columns, ragged = (last - 1) * plan.columns, end = std::min(last * plan.columns, g.filters());
     const int64_t filters = (end % lanes && !t.products().stores_parts ? ragged : end) - f;
-    if (dense) activate_rows(t, reinterpret_cast<T*>(t.output) + places(pixels.first).offset + f, g.output_step[2], count, filters);
+    if (dense) finish_rows(t, reinterpret_cast<T*>(t.output) + places(pixels.first).offset + f, g.output_step[2], count, filters);
   };
   // What is small stays in L1: all weights, and then whole pixels are finished one after the other; or else a panel.
   const int64_t weights = plan.steps * (p1 - p0) * plan.columns * static_cast<int64_t>(sizeof(T));  // fits: below the pack's size
@@ -167,7 +165,7 @@ void multiply_pixels(const task& t, const scratch& s, pixel_range pixels, int64_
     }
     const int64_t f = p0 * plan.rows, filters = std::min(p1 * plan.rows, g.filters()) - f;
     T* output = reinterpret_cast<T*>(t.output) + places(pixels.first + first).offset + f * g.output_step[3];
-    if (straight) activate_rows(t, output, g.output_step[3], filters, here);
+    if (straight) finish_rows(t, output, g.output_step[3], filters, here);
   }
 }
 
@@ -197,10 +195,10 @@ void store_depthwise(const task& t, const scratch& s, pixel_range pixels) {
   const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype)), channel = g.output_step[3];
   T* rows = reinterpret_cast<T*>(s.rows);
   if (plan.flat) {
-    activate_rows(t, rows, 0, 1, count * g.depth);
+    finish_rows(t, rows, 0, 1, count * g.depth);
     return store_buffer(t, rows, g.depth, pixels.first, count, 0, g.depth, false);
   }
-  activate_rows(t, rows, line, blocked ? blocks * g.multiplier : blocks, count * step);
+  finish_rows(t, rows, line, blocked ? blocks * g.multiplier : blocks, count * step);
   for (int64_t first = 0; first < count;) {
     const pixel_place to = place(g, pixels.first + first);
     const int64_t here = std::min(count - first, to.run);

@@ -31,7 +31,7 @@ struct rows_of_tile {
 
 // The activation between the halves, on `count` of the gathered rows.
 template <class T>
-void activate_rows(const task& t, const scratch& s, const rows_of_tile& r, int64_t first, int64_t count) {
+void activate_middle(const task& t, const scratch& s, const rows_of_tile& r, int64_t first, int64_t count) {
   const sepconv_activation& a = t.geo().depthwise_activation;
   t.kernels().activate(a.kind, a.params, reinterpret_cast<T*>(s.rows) + first * r.stride, r.stride, count, r.length);
 }
@@ -57,7 +57,7 @@ void run_tiles(const task& t) {
     gather<T>(t, s, pixels, 0, g.channels());
     if (t.depthwise.pass) {
       const rows_of_tile r = rows_in_scratch<T>(t, pixels);
-      activate_rows<T>(t, s, r, 0, r.count);
+      activate_middle<T>(t, s, r, 0, r.count);
     }
     if (g.pairs) pair_rows(t, s, pixels, 0, g.channels());
     if (g.multiplies())
@@ -88,7 +88,7 @@ void run_filters(const task& t) {
       const bool blocked = t.sched().gather == gather_lanes::channels;
       const int64_t first = blocked ? b0 : c0, count = (blocked ? b1 : c1) - first;
       for (int64_t m = 0; t.depthwise.pass && m < g.multiplier; ++m)
-        activate_rows<T>(t, s, r, m * (r.count / g.multiplier) + first, count);
+        activate_middle<T>(t, s, r, m * (r.count / g.multiplier) + first, count);
       if (g.pairs) pair_rows(t, s, pixels, c0, c1);
     });
     const int64_t multiplies = std::min(shares, panels);

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "plan/checked.hpp"
+#include "plan/geometry.hpp"
 #include "runtime/isa.hpp"
 #include "runtime/memory.hpp"
 #include "runtime/parallel.hpp"
@@ -57,14 +58,12 @@ class wide_pieces {
   std::unique_ptr<float, free> memory_;
 };
 
-bool is_wide(int32_t dtype) { return dtype == SEPCONV_FLOAT32 || dtype == SEPCONV_FLOAT64; }
-
 }  // namespace
 
 void activate_rows(int32_t kind, int32_t dtype, void* data, int64_t rows, int64_t columns, int32_t threads) {
   const kernel_set& k = *find_isa(nullptr).sets[dtype];
   const pieces p(rows, columns, threads);
-  if (is_wide(dtype)) {
+  if (stores_sums(dtype)) {
     const int64_t item = dtype == SEPCONV_FLOAT64 ? 8 : 4;
     return p.run([&](int64_t at, int64_t n, int32_t) { k.activate_rows(kind, static_cast<char*>(data) + at * item, n, columns); });
   }
@@ -81,7 +80,7 @@ void activate_rows(int32_t kind, int32_t dtype, void* data, int64_t rows, int64_
 void derive_rows(int32_t kind, int32_t dtype, const void* output, void* gradient, int64_t rows, int64_t columns, int32_t threads) {
   const kernel_set& k = *find_isa(nullptr).sets[dtype];
   const pieces p(rows, columns, threads);
-  if (is_wide(dtype)) {
+  if (stores_sums(dtype)) {
     const int64_t item = dtype == SEPCONV_FLOAT64 ? 8 : 4;
     return p.run([&](int64_t at, int64_t n, int32_t) {
       k.derive_rows(kind, static_cast<const char*>(output) + at * item, static_cast<char*>(gradient) + at * item, n, columns);

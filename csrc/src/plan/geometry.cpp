@@ -100,6 +100,8 @@ std::size_t element_size(sepconv_dtype dtype) {
 
 std::size_t sum_size(sepconv_dtype dtype) { return dtype == SEPCONV_FLOAT64 ? 8 : 4; }
 
+bool stores_sums(int32_t dtype) { return dtype == SEPCONV_FLOAT32 || dtype == SEPCONV_FLOAT64; }
+
 geometry make_geometry(const sepconv_spec& spec) {
   geometry g = {};
   g.op = static_cast<sepconv_op>(one_of(spec.op, 3, "op"));

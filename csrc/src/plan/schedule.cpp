@@ -66,8 +66,7 @@ bool finishes_in_registers(const sepconv_activation& a) { return a.kind <= SEPCO
 
 // Lanes over channels store whole pixels, so activations can follow on the finished, contiguous rows.
 bool writes_output_directly(const geometry& g, gather_lanes gather) {
-  const bool same_type = g.dtype == SEPCONV_FLOAT32 || g.dtype == SEPCONV_FLOAT64;
-  if (g.multiplies() || !same_type || !finishes_in_registers(g.activation)) return false;
+  if (g.multiplies() || !stores_sums(g.dtype) || !finishes_in_registers(g.activation)) return false;
   if (gather == gather_lanes::pixels) return g.output_step[2] == 1 || g.output[2] == 1;
   if (gather == gather_lanes::outputs) return g.output_step[3] == 1 && (g.output_step[2] == g.depth || g.output[2] == 1);
   return g.multiplier == 1 && (g.output_step[3] == 1 || g.channels() == 1);
