@@ -45,7 +45,10 @@ function(sepconv_add_kernels target)
     elseif(isa STREQUAL scalar)
       set(how -Os)  # whose multiply-adds are calls
     else()
-      set(how -O2 -fno-gcse -fno-align-jumps -fno-align-functions)  # for the size of unrolled code
+      set(how -O2)
+      if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+        list(APPEND how -fno-gcse -fno-align-jumps -fno-align-functions)  # for the size of unrolled code
+      endif()
     endif()
     target_compile_options(sepconv_${isa} PRIVATE ${SEPCONV_CXX_FLAGS} ${how} -fno-exceptions -fno-asynchronous-unwind-tables ${SEPCONV_ISA_${isa}})
     set_target_properties(sepconv_${isa} PROPERTIES POSITION_INDEPENDENT_CODE ON)
