@@ -40,6 +40,20 @@ FAULTS = [
         ["test_pair_rows"],
     ),
     Fault(
+        "reads_beyond_the_array",
+        "csrc/src/kernels/filter_channels.hpp",
+        "static_cast<const T*>(g.input) - lanes<T>;",
+        "static_cast<const T*>(g.input) - lanes<T> + 1;",
+        ["test_filter_channels"],
+    ),
+    Fault(
+        "ragged_column_lost",
+        "csrc/src/kernels/multiply.hpp",
+        "store_partial(target, out, g.last_lanes);",
+        "store_partial(target, out, g.last_lanes - 1);",
+        ["test_multiply"],
+    ),
+    Fault(
         "wrong_block_step",
         "csrc/src/kernels/multiply.hpp",
         "(i + 1 < g.blocks ? block_channels<T> : g.last_block)",
