@@ -80,6 +80,8 @@ struct patch_3x3 {
 
 template <int Width, int Stride>
 struct slide {
+  template <bool>
+  using body = slide;  // inside and at the edges alike
   static constexpr bool partial = false, tests = true;
   static constexpr int rows = 1, columns = 8, fewest = 4;  // fewer columns are any's, for the size of its code
   template <bool, class T, int Columns>
@@ -103,21 +105,6 @@ struct slide {
     }
   }
 };
-
-template <bool>
-using slide_3_2 = slide<3, 2>;
-template <bool>
-using slide_5_1 = slide<5, 1>;
-template <bool>
-using slide_5_2 = slide<5, 2>;
-template <bool>
-using slide_7_1 = slide<7, 1>;
-template <bool>
-using slide_7_2 = slide<7, 2>;
-template <bool>
-using slide_9_1 = slide<9, 1>;
-template <bool>
-using slide_11_1 = slide<11, 1>;
 
 template <bool Inside>
 struct any_filter {

@@ -127,15 +127,15 @@ static image_fn image_of(const filter_channels_args& g) {
   const bool dense = g.dilation_width == 1 && g.dilation_height == 1;
   const int64_t width = g.kernel_width, stride = g.stride_width;
   if (dense && width == 3 && g.kernel_height == 3 && stride == 1 && g.stride_height == 1) return filter_image<T, patch_3x3>;
-  if (dense && width == 3 && stride == 2) return filter_image<T, slide_3_2>;
-  if (dense && width == 5 && stride == 1) return filter_image<T, slide_5_1>;
-  if (dense && width == 5 && stride == 2) return filter_image<T, slide_5_2>;
-  if (dense && width == 7 && stride == 1) return filter_image<T, slide_7_1>;
+  if (dense && width == 3 && stride == 2) return filter_image<T, slide<3, 2>::body>;
+  if (dense && width == 5 && stride == 1) return filter_image<T, slide<5, 1>::body>;
+  if (dense && width == 5 && stride == 2) return filter_image<T, slide<5, 2>::body>;
+  if (dense && width == 7 && stride == 1) return filter_image<T, slide<7, 1>::body>;
 #endif
 #if SEPCONV_ISA_NUMBER == 3  // 32 registers
-  if (dense && width == 7 && stride == 2) return filter_image<T, slide_7_2>;
-  if (dense && width == 9 && stride == 1) return filter_image<T, slide_9_1>;
-  if (dense && width == 11 && stride == 1) return filter_image<T, slide_11_1>;
+  if (dense && width == 7 && stride == 2) return filter_image<T, slide<7, 2>::body>;
+  if (dense && width == 9 && stride == 1) return filter_image<T, slide<9, 1>::body>;
+  if (dense && width == 11 && stride == 1) return filter_image<T, slide<11, 1>::body>;
 #endif
   (void)g;
   return filter_image<T, any_filter>;

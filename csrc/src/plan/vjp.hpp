@@ -56,7 +56,7 @@ struct sepconv_vjp {
   int axis;
   int64_t repeats;               // few channels: each stands once for every filter of its own, so that there is one filter a channel
   int64_t channels, multiplier;  // with repeats
-  int64_t block, width, groups;   // channels of a block, of a group
+  int64_t block, width, groups;  // channels of a block, of a group
   int64_t slab_size, slabs;     // of an image
   int64_t units, parts;         // slabs of all images
   int64_t chunk;
