@@ -11,19 +11,15 @@ for each assignment. To use the same weights again and again, make variables of 
 
 from __future__ import annotations
 
-import threading
-import weakref
-from collections.abc import Callable, Hashable
-from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from . import _arguments, _dtypes, _intake, _runtime, activations
+from . import _arguments, _intake, activations
 from ._arguments import refuse, refuse_shape
-from ._plans import Convolution, Spec
-from ._vjp import Gradients, Pullback, Wanted
-from .variables import Variable
+from ._calls import Kind, Problem, convolve, differentiate
+from ._vjp import Gradients
 
 __all__ = [
     "depthwise_conv",
@@ -104,9 +100,9 @@ def separable_conv(
     >>> sepconv.ops.separable_conv(x, np.ones((3, 3, 3, 1)), np.ones((1, 1, 3, 16)), padding="same").shape
     (1, 8, 8, 16)
     """
-    weights = (depthwise_kernel, depthwise_bias, pointwise_kernel, bias)
+    weights = (depthwise_kernel, pointwise_kernel, bias, depthwise_bias)
     options = (strides, padding, data_format, dilation_rate, depthwise_activation)
-    return _convolve(_separable, weights, options, inputs, activation, out, num_threads, precision)
+    return convolve(_SEPARABLE, weights, options, inputs, activation, out, num_threads, precision)
 
 
 def depthwise_conv(
@@ -153,7 +149,7 @@ def depthwise_conv(
     array([1., 2., 3., 3., 3.])
     """
     options = (strides, padding, data_format, dilation_rate)
-    return _convolve(_depthwise, (kernel, bias), options, inputs, activation, out, num_threads, precision)
+    return convolve(_DEPTHWISE, (kernel, bias), options, inputs, activation, out, num_threads, precision)
 
 
 def pointwise_conv(
@@ -197,7 +193,7 @@ def pointwise_conv(
     >>> sepconv.ops.pointwise_conv(np.ones((2, 8, 8, 3)), np.ones((1, 1, 3, 16)), activation="relu").shape
     (2, 8, 8, 16)
     """
-    return _convolve(_pointwise, (kernel, bias), (strides, data_format), inputs, activation, out, num_threads, precision)
+    return convolve(_POINTWISE, (kernel, bias), (strides, data_format), inputs, activation, out, num_threads, precision)
 
 
 def separable_conv_vjp(
@@ -235,9 +231,9 @@ def separable_conv_vjp(
     >>> [g.shape for g in pullback(np.ones_like(y)).weights]
     [(3, 3, 2, 1), (1, 1, 2, 4)]
     """
-    weights = (depthwise_kernel, depthwise_bias, pointwise_kernel, bias)
+    weights = (depthwise_kernel, pointwise_kernel, bias, depthwise_bias)
     options = (strides, padding, data_format, dilation_rate, depthwise_activation)
-    return _differentiate(_separable, weights, (0, 2, 3, 1), options, inputs, activation, input, num_threads, precision)
+    return differentiate(_SEPARABLE, weights, options, inputs, activation, input, num_threads, precision)
 
 
 def depthwise_conv_vjp(
@@ -256,7 +252,7 @@ def depthwise_conv_vjp(
 ) -> tuple[np.ndarray, Callable[[Any], Gradients]]:
     """`depthwise_conv`, and its gradients as `separable_conv_vjp` gives them: `weights` are those of `kernel` and `bias`."""
     options = (strides, padding, data_format, dilation_rate)
-    return _differentiate(_depthwise, (kernel, bias), (0, 3), options, inputs, activation, input, num_threads, precision)
+    return differentiate(_DEPTHWISE, (kernel, bias), options, inputs, activation, input, num_threads, precision)
 
 
 def pointwise_conv_vjp(
@@ -273,21 +269,12 @@ def pointwise_conv_vjp(
 ) -> tuple[np.ndarray, Callable[[Any], Gradients]]:
     """`pointwise_conv`, and its gradients as `separable_conv_vjp` gives them: `weights` are those of `kernel` and `bias`."""
     options = (strides, data_format)
-    return _differentiate(_pointwise, (kernel, bias), (2, 3), options, inputs, activation, input, num_threads, precision)
+    return differentiate(_POINTWISE, (kernel, bias), options, inputs, activation, input, num_threads, precision)
 
 
-class _Problem(NamedTuple):
-    """Checked arguments: the kernel's shape up to the input channels, the weights, the rest of `Spec`."""
-
-    op: str
-    taps: tuple[int, ...]
-    weights: tuple[Any, ...]
-    options: dict[str, Any]
-
-
-def _separable(weights: tuple[Any, ...], strides: Any, padding: Any, data_format: Any, dilation_rate: Any, middle: Any) -> _Problem:
+def _separable(weights: tuple[Any, ...], strides: Any, padding: Any, data_format: Any, dilation_rate: Any, middle: Any) -> Problem:
     depthwise = _kernel(weights[0], "depthwise_kernel")
-    pointwise = _pointwise_kernel(weights[2], "pointwise_kernel", depthwise.ndim)
+    pointwise = _pointwise_kernel(weights[1], "pointwise_kernel", depthwise.ndim)
     rank, outputs = depthwise.ndim - 2, depthwise.shape[-2] * depthwise.shape[-1]
     if pointwise.shape[-2] != outputs:
         fitting = f"of shape ({'1, ' * rank}{outputs}, filters), to fit a depthwise kernel of shape {depthwise.shape}"
@@ -296,153 +283,24 @@ def _separable(weights: tuple[Any, ...], strides: Any, padding: Any, data_format
         core = activations.core_form(activations.get(middle))
     if core is None:
         refuse("depthwise_activation", "elementwise and one of sepconv.activations", middle)
-    biases = _bias(weights[1], "depthwise_bias", outputs), _bias(weights[3], "bias", pointwise.shape[-1])
+    biases = _bias(weights[3], "depthwise_bias", outputs), _bias(weights[2], "bias", pointwise.shape[-1])
     options = _geometry(rank, strides, padding, data_format, dilation_rate)
     options |= {"multiplier": depthwise.shape[-1], "filters": pointwise.shape[-1], "depthwise_activation": core}
-    return _Problem("separable", depthwise.shape[:-1], (depthwise, biases[0], pointwise, biases[1]), options)
+    return Problem("separable", depthwise.shape[:-1], (depthwise, biases[0], pointwise, biases[1]), options)
 
 
-def _depthwise(weights: tuple[Any, ...], strides: Any, padding: Any, data_format: Any, dilation_rate: Any) -> _Problem:
+def _depthwise(weights: tuple[Any, ...], strides: Any, padding: Any, data_format: Any, dilation_rate: Any) -> Problem:
     depthwise = _kernel(weights[0], "kernel")
     bias = _bias(weights[1], "bias", depthwise.shape[-2] * depthwise.shape[-1])
     options = _geometry(depthwise.ndim - 2, strides, padding, data_format, dilation_rate)
-    return _Problem("depthwise", depthwise.shape[:-1], (depthwise, None, None, bias), options | {"multiplier": depthwise.shape[-1]})
+    return Problem("depthwise", depthwise.shape[:-1], (depthwise, None, None, bias), options | {"multiplier": depthwise.shape[-1]})
 
 
-def _pointwise(weights: tuple[Any, ...], strides: Any, data_format: Any) -> _Problem:
+def _pointwise(weights: tuple[Any, ...], strides: Any, data_format: Any) -> Problem:
     pointwise = _pointwise_kernel(weights[0], "kernel", None)
     bias = _bias(weights[1], "bias", pointwise.shape[-1])
     options = _geometry(pointwise.ndim - 2, strides, "valid", data_format, 1)
-    return _Problem("pointwise", pointwise.shape[:-1], (None, None, pointwise, bias), options | {"filters": pointwise.shape[-1]})
-
-
-class _State(NamedTuple):
-    """The weights of one call, as `Convolution.run` takes them."""
-
-    arrays: tuple[Any, ...]
-
-
-class _Lasting(NamedTuple):
-    """The same of variables, whose values it doesn't keep alive."""
-
-    spec: Spec
-    values: tuple[Any, ...]
-
-    @property
-    def arrays(self) -> tuple[Any, ...]:
-        return self.spec.weights(*(value and value() for value in self.values))
-
-
-class _Kept(NamedTuple):
-    """A convolution, its weights, and the arguments that its key names by identity."""
-
-    convolution: Convolution
-    state: Any
-    channels: int
-    named: Any
-
-
-# Convolutions of variables by their arguments, the oldest first. One goes when a value of its variables does.
-_kept: dict[Hashable, _Kept] = {}
-_lock = threading.Lock()
-_MOST = 256
-
-
-def _convolve(
-    check: Callable[..., _Problem],
-    weights: tuple[Any, ...],
-    options: tuple[Any, ...],
-    inputs: Any,
-    activation: Any,
-    out: Any,
-    num_threads: Any,
-    precision: Any,
-) -> np.ndarray:
-    threads, precision = _runtime.threads(num_threads), _runtime.products(precision)
-    key = _key(check, weights, options, inputs, activation, precision)
-    kept = _kept.get(key) if key else None
-    if kept is not None:
-        output: np.ndarray | None = kept.convolution.recall(inputs, out, threads, kept.state)
-        return _run(kept, inputs, out, threads) if output is None else output
-    kept = _make(check(weights, *options), _intake.as_array(inputs), activation, precision, key is not None)
-    if key is None:
-        return _run(kept, inputs, out, threads)
-    order = (None, None, 0, 1) if check is _pointwise else (0, None, None, 1) if check is _depthwise else (0, 1, 2, 3)
-    variables = [None if i is None else weights[i] for i in order]
-    values = tuple(v and weakref.ref(v._array, lambda _: _kept.pop(key, None)) for v in variables)
-    kept = kept._replace(state=_Lasting(kept.convolution.spec, values), named=(activation, options))
-    with _lock:
-        while len(_kept) >= _MOST:
-            _kept.pop(list(_kept)[0], None)
-        _kept[key] = kept
-    return _run(kept, inputs, out, threads)
-
-
-def _key(check: Any, weights: Any, options: Any, inputs: Any, activation: Any, precision: str) -> Hashable:
-    """What tells a call apart whose weights can't change but by assignment; None for others."""
-    if type(inputs) is not np.ndarray:
-        return None
-    values = [None if w is None else isinstance(w, Variable) and id(w._array) for w in weights]
-    return None if False in values else (check, inputs.dtype, precision, _tag(activation), *map(_tag, options), *values)
-
-
-def _tag(argument: Any) -> Hashable:
-    """Words and whole numbers as they are; other plain values by what they say, since True == 1; others by identity."""
-    if type(argument) is str or type(argument) is int or argument is None:
-        return cast(Hashable, argument)
-    return repr(argument) if isinstance(argument, (str, int, float, tuple, list, dict)) else id(argument)
-
-
-def _differentiate(
-    check: Callable[..., _Problem],
-    weights: tuple[Any, ...],
-    order: tuple[int, ...],
-    options: tuple[Any, ...],
-    inputs: Any,
-    activation: Any,
-    input: Any,
-    num_threads: Any,
-    precision: Any,
-) -> tuple[np.ndarray, Callable[[Any], Gradients]]:
-    threads, flows = _runtime.threads(num_threads), _arguments.boolean(input, "input")
-    problem = check(weights, *options)
-    kept = _make(problem, _intake.as_array(inputs), activation, _runtime.products(precision), False)
-    array = _taken(kept, inputs)
-    output, pull = kept.convolution.linearize(inputs, array, threads, kept.state)
-    wanted = [Wanted(i, w.astype(_dtypes.floating(w.dtype), copy=False)) for i in order if (w := problem.weights[i]) is not None]
-    pullback = Pullback(pull, output, wanted, flows)
-    return output, lambda dy: pullback(dy)
-
-
-def _make(problem: _Problem, array: np.ndarray, activation: Any, precision: str, lasting: bool) -> _Kept:
-    with _arguments.within("activation"):
-        function = activations.get(activation)
-        core = activations.core_form(function)
-    *kernel, channels = problem.taps
-    options = {**problem.options, "activation": core} if core else problem.options
-    spec = Spec(op=problem.op, dtype=_dtypes.floating(array.dtype), kernel=tuple(kernel), **options).at(precision)
-    convolution = _plans(spec) if core and not lasting else Convolution(spec, finish=None if core else function)
-    return _Kept(convolution, _State(spec.weights(*problem.weights)), channels, None)
-
-
-@lru_cache(maxsize=64)
-def _plans(spec: Spec) -> Convolution:
-    """Where calls with weights of their own find their plans."""
-    return Convolution(spec, lasting=False)
-
-
-def _run(kept: _Kept, inputs: Any, out: Any, threads: int) -> np.ndarray:
-    return kept.convolution.run(inputs, _taken(kept, inputs), out, threads, kept.state)
-
-
-def _taken(kept: _Kept, inputs: Any) -> np.ndarray:
-    """`inputs` as the core reads them."""
-    spec, array = kept.convolution.spec, _intake.as_array(inputs)
-    if array.ndim != spec.rank + 2:
-        refuse_shape("inputs", f"an array of {spec.rank + 2} axes, beside a kernel for {spec.rank} spatial", array.shape)
-    if array.shape[spec.channel_axis] != kept.channels:
-        refuse_shape("inputs", f"of {kept.channels} channels on axis {spec.channel_axis}, as the kernel is", array.shape)
-    return kept.convolution.intake(array)
+    return Problem("pointwise", pointwise.shape[:-1], (None, None, pointwise, bias), options | {"filters": pointwise.shape[-1]})
 
 
 def _kernel(value: Any, name: str) -> np.ndarray:
@@ -493,3 +351,8 @@ def _padding(value: Any, rank: int) -> Any:
         pairs = "((before, after),)" if rank == 1 else "((top, bottom), (left, right))"
         refuse("padding", f"one of {', '.join(map(repr, words))}, or {pairs}", value)
     return tuple(_arguments.integers(pair, 2, "padding", minimum=0) for pair in value)
+
+
+_SEPARABLE = Kind(_separable, (0, 2, 3, 1))
+_DEPTHWISE = Kind(_depthwise, (0, 3))
+_POINTWISE = Kind(_pointwise, (2, 3))

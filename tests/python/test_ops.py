@@ -1,6 +1,5 @@
 import itertools
 import threading
-import weakref
 
 import numpy as np
 import pytest
@@ -8,7 +7,6 @@ import reference
 
 import sepconv
 from sepconv import ops
-from sepconv._plans import Spec
 
 RNG = np.random.default_rng(7)
 
@@ -106,30 +104,6 @@ def test_integers_compute_in_float32_without_scaling(dtype):
 def test_float64_keeps_its_digits():
     x = np.array([1.0, 2.0**-40]).reshape(1, 2, 1)
     assert ops.depthwise_conv(x, np.ones((2, 1, 1))).item() == 1.0 + 2.0**-40
-
-
-def test_weights_changed_in_place_are_seen():
-    x, kernel = np.ones((1, 4, 4, 1), np.float32), np.ones((2, 2, 1, 1), np.float32)
-    assert ops.depthwise_conv(x, kernel).max() == 4
-    kernel *= 2
-    assert ops.depthwise_conv(x, kernel).max() == 8
-
-
-def test_weights_are_not_kept():
-    kernel = np.ones((2, 2, 1, 1), np.float32)
-    gone = weakref.ref(kernel)
-    ops.depthwise_conv(np.ones((1, 4, 4, 1), np.float32), kernel)
-    del kernel
-    assert gone() is None
-
-
-def test_plans_are_shared_by_equal_calls():
-    x, kernel = np.ones((1, 4, 4, 1), np.float32), np.ones((2, 2, 1, 1), np.float32)
-    ops.depthwise_conv(x, kernel)
-    before = ops._plans.cache_info()
-    ops.depthwise_conv(x, kernel * 3)
-    after = ops._plans.cache_info()
-    assert (after.hits, after.misses) == (before.hits + 1, before.misses)
 
 
 def test_a_callable_activation_gets_the_whole_output():
@@ -239,104 +213,3 @@ def test_a_wrong_shape_is_reported_as_a_shape():
         ops.depthwise_conv(X, D, bias=np.ones(3))
     with pytest.raises(ValueError, match=r"of shape \(1, 1, 2, filters\), to fit.*Received: shape=\(1, 1, 3, 4\)$"):
         ops.separable_conv(X, D, np.ones((1, 1, 3, 4)))
-
-
-def packs(monkeypatch):
-    """A list that grows by one at every packing."""
-    calls = []
-    weights = Spec.weights
-
-    def counted(self, *arrays):
-        calls.append(arrays)
-        return weights(self, *arrays)
-
-    monkeypatch.setattr(Spec, "weights", counted)
-    return calls
-
-
-def test_variables_are_packed_once_for_each_assignment(monkeypatch):
-    x = np.random.default_rng(0).standard_normal((1, 9, 9, 5)).astype("f")
-    names = ("depthwise", "pointwise", "bias")
-    values = [np.random.default_rng(1).standard_normal(s).astype("f") for s in ((3, 3, 5, 2), (1, 1, 10, 7), (7,))]
-    depthwise, pointwise, bias = (sepconv.Variable(v, name=n) for v, n in zip(values, names, strict=True))
-    calls = packs(monkeypatch)
-
-    def ours():
-        return ops.separable_conv(x, depthwise, pointwise, bias=bias, padding="same", depthwise_activation="relu")
-
-    def expected():
-        arrays = [np.array(v) for v in (depthwise, pointwise, bias)]
-        return ops.separable_conv(x, *arrays[:2], bias=arrays[2], padding="same", depthwise_activation="relu")
-
-    first = ours()
-    calls.clear()
-    assert np.array_equal(first, ours()) and np.array_equal(first, ours()) and not calls
-    for variable in (depthwise, pointwise, bias):
-        variable += 1.0
-        changed = ours()
-        assert np.array_equal(changed, expected()) and not np.array_equal(changed, first)
-        first = changed
-
-
-def test_an_old_value_is_not_kept_nor_what_was_packed_of_it():
-    x, kernel = np.ones((1, 5, 5, 2), "f"), sepconv.Variable(np.ones((3, 3, 2, 1), "f"), name="kernel")
-    before = len(ops._kept)
-    for _ in range(3):
-        value = weakref.ref(kernel._array)
-        ops.depthwise_conv(x, kernel)
-        assert len(ops._kept) == before + 1
-        kernel += 1.0
-        assert value() is None and len(ops._kept) == before
-
-
-class Scaled:
-    """Equal to all others of its kind."""
-
-    def __init__(self, factor):
-        self.factor = factor
-
-    def __eq__(self, other):
-        return True
-
-    def __hash__(self):
-        return 1
-
-    def __call__(self, y):
-        return y * self.factor
-
-
-def test_activations_that_compare_equal_are_told_apart():
-    x, kernel = np.ones((1, 5, 5, 2), "f"), sepconv.Variable(np.ones((3, 3, 2, 1), "f"), name="kernel")
-    assert [ops.depthwise_conv(x, kernel, activation=Scaled(n)).max() for n in (1, 2, 3)] == [9, 18, 27]
-    config = {"class_name": "LeakyReLU", "config": {"negative_slope": 0.5}}
-    first = ops.depthwise_conv(-x, kernel, activation=config)
-    config["config"]["negative_slope"] = 1.0
-    assert np.array_equal(ops.depthwise_conv(-x, kernel, activation=config), 2 * first)
-
-
-def test_an_array_may_change_between_calls():
-    x = np.ones((1, 5, 5, 2), "f")
-    kernel = np.ones((1, 1, 2, 3), "f")
-    view = kernel[:]
-    view.flags.writeable = False
-    for weight in (kernel, view):
-        before = ops.pointwise_conv(x, weight)
-        kernel += 1
-        assert np.array_equal(ops.pointwise_conv(x, weight), before + 2)
-
-
-def test_what_is_kept_doesnt_hide_a_wrong_argument():
-    x, kernel = np.ones((1, 5, 5, 2), "f"), sepconv.Variable(np.ones((3, 3, 2, 1), "f"), name="kernel")
-    ops.depthwise_conv(x, kernel, 1)
-    with pytest.raises(ValueError, match="`strides`"):
-        ops.depthwise_conv(x, kernel, True)
-    ops.depthwise_conv(x, kernel, (1, 1))
-    with pytest.raises(ValueError, match="`strides`"):
-        ops.depthwise_conv(x, kernel, (True, True))
-    with pytest.raises(ValueError, match="`inputs`.*2 channels"):
-        ops.depthwise_conv(np.ones((1, 5, 5, 3), "f"), kernel, 1)
-    assert ops.depthwise_conv(x, kernel, [2, 2]).shape == (1, 2, 2, 2)
-    assert ops.depthwise_conv(x.astype("d"), kernel, 1).dtype == np.float64
-    for size in range(400):  # more than are kept
-        ops.depthwise_conv(x, kernel, padding=((size, 0), (0, 0)))
-    assert len(ops._kept) <= 256
