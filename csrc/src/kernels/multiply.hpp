@@ -22,6 +22,9 @@ static void multiply(const multiply_args* args) {
   const ptrdiff_t lane_step = BiasOfColumn ? Vectors * lanes<T> : g.lane_step;  // packed panels are dense
   const ptrdiff_t k_step = KStep ? KStep : g.block_step;
   const char* ahead = static_cast<const char*>(g.ahead);
+  // A loop of two steps of k is up to 9 % faster where weights come from L2; of four, no faster. AVX2 gains nothing; other tiles are
+  // rare.
+  constexpr bool two_steps = BiasOfColumn && P::stores_parts && 7 * Rows * Vectors >= 6 * filters_rows * filters_vectors;
   vec<T> sum[Rows][Vectors] = {};
   const auto pin = [&] {  // nothing that is summed moves across a change of modes
     if constexpr (P::modes::flushes)
@@ -39,7 +42,7 @@ static void multiply(const multiply_args* args) {
       const E* a = block;
       for (int64_t line = 0; line < g.ahead_lines; ++line, ahead += 64) __builtin_prefetch(ahead, 0, 2);
       const E* end = a + (i + 1 < g.blocks ? block_channels<T> : g.last_block) * k_step;
-      for (; a < end; a += k_step, b += lane_step) {
+      const auto step = [&](auto) __attribute__((always_inline)) {
         typename P::vector column[Vectors];
         unroll<Vectors>::run([&](auto v) { column[decltype(v)::value] = P::load(b + decltype(v)::value * lanes<T>); });
         unroll<Rows>::run([&](auto r) {
@@ -49,7 +52,12 @@ static void multiply(const multiply_args* args) {
             s = P::add(row, column[decltype(v)::value], s);
           });
         });
-      }
+        a += k_step;
+        b += lane_step;
+      };
+      if constexpr (two_steps)
+        while (a + k_step < end) unroll<2>::run(step);
+      while (a < end) step(0);
     }
   }
   pin();
