@@ -12,7 +12,8 @@ int main(int argc, char** argv) {
     const auto a = std::make_shared<elements<T>>(pixels * rows), b = std::make_shared<elements<T>>((pixels + 1) * filters);
     const auto y = std::make_shared<elements<T>>(rows * filters), sums = std::make_shared<elements<T>>(filters);
     const auto masked = std::make_shared<elements<T>>((pixels + 1) * filters);
-    const sepconv::outer_args outer = {a->get(), rows, b->get(), (pixels + 1) * block, pixels, rows, filters, true, y->get(), filters};
+    const sepconv::blocked_pixels of_rows = {a->get(), block, rows}, of_columns = {b->get(), (pixels + 1) * block, block};
+    const sepconv::outer_args outer = {of_rows, of_columns, pixels, rows, filters, true, y->get(), filters};
     add(name + "/outer", 2.0 * static_cast<double>(pixels * rows * filters), 0, [=, kernel = k.outer] {
       kernel(&outer);
       benchmark::DoNotOptimize(a->get()[0] + b->get()[0] + y->get()[0]);

@@ -311,17 +311,23 @@ class Convolution:
         input: bool,
         wanted: Sequence[int],
         state: Any,
+        transposed: bool = False,
     ) -> tuple[np.ndarray | None, list[Any]]:
-        """From that of the output, those of `array` and, at the places `wanted`, of the weights; None elsewhere."""
+        """From that of the output, those of `array` and, at the places `wanted`, of the weights; None elsewhere. The pointwise kernel's
+        may be `transposed`, but with a multiplier."""
         sums = np.dtype(np.float64 if self.spec.dtype.itemsize == 8 else np.float32)
         weights = tuple(None if w is None else w.astype(sums, copy=False) for w in self._arrange(state.arrays))
-        found: list[Any] = [_core.empty(w.shape, sums) if i in wanted and w is not None else None for i, w in enumerate(weights)]
+        transposed = transposed and 2 in wanted and weights[2] is not None
+        found: list[Any] = [
+            _core.empty(w.shape[::-1] if transposed and i == 2 else w.shape, sums) if i in wanted and w is not None else None
+            for i, w in enumerate(weights)
+        ]
         of_input = _core.empty(array.shape, array.dtype) if input else None
         if prepared.plan is None:
             for gradient in filter(lambda g: g is not None, (of_input, *found)):
                 gradient[...] = 0
             return of_input, found
-        mask = input + sum(2 << i for i, gradient in enumerate(found) if gradient is not None)
+        mask = input + sum(2 << i for i, gradient in enumerate(found) if gradient is not None) + 32 * transposed
         vjp = prepared.vjps.get(mask)
         if vjp is None:
             strides = _contiguous_strides(array.shape)

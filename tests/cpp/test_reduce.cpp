@@ -9,23 +9,31 @@ TEST(reduce, outer_products_of_every_tail) {
     constexpr int64_t block = block_channels<T>;
     generator r(3);
     for (int64_t columns = 1; columns <= 4 * block + 1; ++columns) {
-      const int64_t rows = 1 + columns % (2 * block), pixels = r.between(0, 20), width = 2 * block, pitch = pixels + 1;
-      const int64_t blocks = (columns + block - 1) / block, line = columns + 3;
+      const int64_t rows = 1 + columns % (2 * block), pixels = r.between(0, 20), pitch = pixels + 1, line = columns + 3;
+      const int64_t row_blocks = 2, blocks = (columns + block - 1) / block;
+      const bool swapped = columns % 3 == 0;  // pixels outside blocks
       const flush side = columns % 2 ? flush::front : flush::back;
-      guarded a(bytes_of(pixels * width, sizeof(T)), side), b(bytes_of(blocks * pitch * block, sizeof(T)), side);
+      guarded a(bytes_of(row_blocks * pitch * block, sizeof(T)), side), b(bytes_of(blocks * pitch * block, sizeof(T)), side);
+      const auto in_blocks = [&](const guarded& x) { return sepconv::blocked_pixels{x.get(), pitch * block, block}; };
+      const auto in_pixels = [&](const guarded& x, int64_t all) { return sepconv::blocked_pixels{x.get(), block, all * block}; };
+      const sepconv::blocked_pixels of_rows = swapped ? in_blocks(a) : in_pixels(a, row_blocks);
+      const sepconv::blocked_pixels of_columns = swapped ? in_pixels(b, blocks) : in_blocks(b);
+      const auto value = [&](const sepconv::blocked_pixels& x, int64_t p, int64_t i) {
+        return static_cast<const T*>(x.data)[i / block * x.block + p * x.pixel + i % block];
+      };
       guarded y(bytes_of((rows - 1) * line + columns, sizeof(T)), side);
       fill_normal(a, dtype_of<T>, r);
       fill_normal(b, dtype_of<T>, r);
       for (const bool add : {false, true}) {
         std::vector<T> before(y.as<T>(), y.as<T>() + y.size() / sizeof(T));
-        const sepconv::outer_args args = {a.get(), width, b.get(), pitch * block, pixels, rows, columns, add, y.get(), line};
+        const sepconv::outer_args args = {of_rows, of_columns, pixels, rows, columns, add, y.get(), line};
         k.outer(&args);
         ASSERT_TRUE(y.intact());
         for (int64_t i = 0; i < static_cast<int64_t>(before.size()); ++i) {
           const int64_t row = i / line, column = i % line;
           T sum = 0;
           for (int64_t p = 0; p < pixels && column < columns; ++p)
-            sum = std::fma(a.as<T>()[p * width + row], b.as<T>()[(column / block * pitch + p) * block + column % block], sum);
+            sum = std::fma(value(of_rows, p, row), value(of_columns, p, column), sum);
           const T old = before[static_cast<std::size_t>(i)];
           ASSERT_TRUE(same(y.as<T>()[i], column < columns ? (add ? old + sum : sum) : old)) << rows << 'x' << columns << " at " << i;
         }

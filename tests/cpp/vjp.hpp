@@ -23,6 +23,11 @@ inline int32_t every_gradient(int32_t op) {
                                    : SEPCONV_GRADIENT_INPUT | SEPCONV_GRADIENT_POINTWISE_KERNEL | SEPCONV_GRADIENT_BIAS;
 }
 
+// The flag of a transposed gradient of the pointwise kernel, where there can be one.
+inline int32_t transposed(const sepconv_spec& spec) {
+  return spec.op != SEPCONV_DEPTHWISE && spec.multiplier <= 1 ? SEPCONV_GRADIENT_TRANSPOSED : 0;
+}
+
 // Lengths of the gradients in the order of their bits; 0 where not wanted.
 inline std::array<std::size_t, 5> gradient_counts(const sepconv_spec& s, int32_t wanted) {
   const int64_t depth = s.input_shape[3] * std::max<int64_t>(s.multiplier, 1);
@@ -105,6 +110,11 @@ inline gradients run_vjp(const sepconv_spec& spec, const tensors& t, const std::
   for (std::size_t i = 1; i < 5; ++i) {
     if (!memory[i]->intact()) throw std::runtime_error("wrote beside a gradient: " + describe(spec));
     for (std::size_t k = 0; k < counts[i]; ++k) arrays[i]->push_back(get(memory[i]->get(), sums, static_cast<int64_t>(k)));
+  }
+  if (wanted & SEPCONV_GRADIENT_TRANSPOSED) {
+    const std::vector<double> turned = g.pointwise;
+    const std::size_t filters = static_cast<std::size_t>(spec.filters), depth = turned.size() / filters;
+    for (std::size_t k = 0; k < turned.size(); ++k) g.pointwise[k % depth * filters + k / depth] = turned[k];
   }
   return g;
 }

@@ -192,7 +192,8 @@ typedef enum sepconv_gradient {
   SEPCONV_GRADIENT_DEPTHWISE_KERNEL = 2,
   SEPCONV_GRADIENT_DEPTHWISE_BIAS = 4,
   SEPCONV_GRADIENT_POINTWISE_KERNEL = 8,
-  SEPCONV_GRADIENT_BIAS = 16
+  SEPCONV_GRADIENT_BIAS = 16,
+  SEPCONV_GRADIENT_TRANSPOSED = 32 /* the pointwise kernel's is (filters, channels); with a multiplier of 1 */
 } sepconv_gradient;
 
 /* Where gradients go. Those of weights are C-contiguous, in the shapes of sepconv_weights and the type of sums; that of the input has

@@ -89,12 +89,15 @@ struct multiply_args {
   int64_t ahead_lines;
 };
 
+// Pixels of T in blocks of channels, with the steps between blocks and between pixels. Whole blocks are read.
+struct blocked_pixels {
+  const void* data;
+  ptrdiff_t block, pixel;
+};
+
 // sums[row][column] = sum over pixels of rows(pixel, row) * columns(pixel, column), stored or added to the output.
 struct outer_args {
-  const void* rows;  // T, [pixel][row_step]; whole blocks of it are read
-  ptrdiff_t row_step;
-  const void* columns;  // T, [block][pixel][channel], block_step between blocks
-  ptrdiff_t block_step;
+  blocked_pixels rows, columns;
   int64_t pixels, rows_count, columns_count;
   bool add;
   void* output;  // T

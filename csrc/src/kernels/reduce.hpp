@@ -18,9 +18,9 @@ static __attribute__((noinline)) void store_first_of(T* y, vec<T> x, int64_t n, 
 template <class T, int Vectors>
 static void outer_tile(const outer_args& g, const T* a, const T* (&column)[Vectors], int64_t rows, int64_t columns, T* y) {
   vec<T> sum[outer_rows][Vectors] = {};
-  const ptrdiff_t row_step = g.row_step;
+  const ptrdiff_t row_step = g.rows.pixel, column_step = g.columns.pixel;
   ptrdiff_t at = 0;  // all column pointers advance alike
-  for (int64_t p = 0; p < g.pixels; ++p, a += row_step, at += block_channels<T>) {
+  for (int64_t p = 0; p < g.pixels; ++p, a += row_step, at += column_step) {
     vec<T> b[Vectors];
     unroll<Vectors>::run([&](auto v) { b[decltype(v)::value] = load(column[decltype(v)::value] + at); });
     unroll<outer_rows>::run([&](auto r) {
@@ -52,11 +52,11 @@ static void outer_columns(const outer_args& g, int64_t first_vector) {
   const T* column[Vectors];
   unroll<Vectors>::run([&](auto v) {
     const int64_t at = first_vector + decltype(v)::value;
-    column[decltype(v)::value] = static_cast<const T*>(g.columns) + at / each * g.block_step + at % each * lanes<T>;
+    column[decltype(v)::value] = static_cast<const T*>(g.columns.data) + at / each * g.columns.block + at % each * lanes<T>;
   });
   for (int64_t r = 0; r < g.rows_count; r += outer_rows)
-    outer_tile<T, Vectors>(g, static_cast<const T*>(g.rows) + r, column, g.rows_count - r,
-                           g.columns_count - first_vector * lanes<T>,
+    outer_tile<T, Vectors>(g, static_cast<const T*>(g.rows.data) + r / block_channels<T> * g.rows.block + r % block_channels<T>, column,
+                           g.rows_count - r, g.columns_count - first_vector * lanes<T>,
                            static_cast<T*>(g.output) + r * g.output_row + first_vector * lanes<T>);
 }
 

@@ -2,6 +2,7 @@
 // of a slab's rows are kept, until the input's gradient is made from them.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "op/task.hpp"
 #include "op/vjp_task.hpp"
@@ -169,16 +170,21 @@ class group_run {
 
   void pointwise_gradient(int64_t m, int64_t first, int64_t last, bool add) {
     outer_args a = {};
-    a.rows = mine(v_.rows);
-    a.row_step = v_.width;
-    a.columns = masked(first);
-    a.block_step = v_.pitch * v_.block;
-    a.pixels = last - first;
+    a.rows = {mine(v_.rows), v_.block, v_.width};
     a.rows_count = c_.count;
+    a.columns = {masked(first), v_.pitch * v_.block, v_.block};
     a.columns_count = g_.filters();
+    a.pixels = last - first;
     a.add = add;
-    a.output = target(t_.gradients.pointwise_kernel, v_.part_pointwise) + (c_.first * v_.multiplier + m) * g_.filters();
+    T* const to = target(t_.gradients.pointwise_kernel, v_.part_pointwise);
+    a.output = to + (c_.first * v_.multiplier + m) * g_.filters();
     a.output_row = v_.multiplier * g_.filters();
+    if (v_.wants(SEPCONV_GRADIENT_TRANSPOSED)) {  // products and their order are the same
+      std::swap(a.rows, a.columns);
+      std::swap(a.rows_count, a.columns_count);
+      a.output = to + c_.first;
+      a.output_row = g_.depth;
+    }
     v_.sums->outer(&a);
   }
 

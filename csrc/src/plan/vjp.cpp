@@ -141,8 +141,9 @@ void check_wanted(const sepconv_vjp& v) {
   if (op != SEPCONV_POINTWISE) allowed |= SEPCONV_GRADIENT_DEPTHWISE_KERNEL;
   if (op != SEPCONV_DEPTHWISE) allowed |= SEPCONV_GRADIENT_POINTWISE_KERNEL;
   if (op == SEPCONV_SEPARABLE) allowed |= SEPCONV_GRADIENT_DEPTHWISE_BIAS;
+  if (v.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL) && v.geometry.multiplier == 1) allowed |= SEPCONV_GRADIENT_TRANSPOSED;
   if (v.wanted & ~allowed)
-    invalid("`wanted` must be a sum of gradients that the operator has, at most " + std::to_string(allowed) +
+    invalid("`wanted` must be a sum of gradients that the convolution has, at most " + std::to_string(allowed) +
             ". Received: " + std::to_string(v.wanted));
 }
 

@@ -236,10 +236,11 @@ def differentiate(
         wanted[0],
         [place for place in range(4) if wanted[place + 1]],
         done.state,
+        transposed := p.pytorch and p.spec.multiplier == 1,
     )
     if p.pytorch:
         found[0] = None if found[0] is None else np.ascontiguousarray(found[0].transpose(2, 3, 0, 1))
-        found[2] = None if found[2] is None else _core.transpose(found[2])
+        found[2] = found[2] if found[2] is None or transposed else _core.transpose(found[2])
     gradients = [None if of_input is None else _tensor(of_input.transpose(p.outside))]
     for gradient, weight in zip(found, weights, strict=True):
         if gradient is None or weight is None:
