@@ -90,6 +90,18 @@ def test_there_and_back():
     assert names == [] and np.array_equal(again.predict(x, verbose=0), y)
 
 
+def test_inputs_keep_the_names_of_their_layers():
+    keras, ours = libraries()
+    first = keras.Input((6, 6, 2))
+    inner = keras.Model(first, keras.layers.DepthwiseConv2D(3)(first))
+    inputs = [keras.Input((6, 6, 2)), keras.Input((6, 6, 2), name="second")]
+    model = keras.Model(inputs, [inner(inputs[0]), keras.layers.SeparableConv2D(2, 3)(inputs[1])])
+    faster, _ = ours.accelerate(model)
+    for left, right in ((model, faster), (inner, faster.get_layer(inner.name))):
+        assert [layer.name for layer in right.layers] == [layer.name for layer in left.layers]
+    assert ours.restore(faster).get_config() == model.get_config()
+
+
 def test_what_is_frozen_stays_frozen():
     _, ours = libraries()
     model = mobile(stem=False)

@@ -119,6 +119,8 @@ def _exchange(model: Any, table: dict[type, type]) -> tuple[Any, list[str]]:
         if _has_graph(old) and type(copied) is not type(old):
             refuse("model", f"{_COPIED}, as keras.Model's does; so must be the models in it, as {path!r} is not", old, TypeError)
     for _, old, copied in pairs:
+        if copied.name != old.name:  # Keras calls what stands for an input as its tensor
+            copied.name = old.name
         if copied.trainable != old.trainable:  # setting it sets that of all layers inside, which come later
             copied.trainable = old.trainable
     for old, copied in zip(model.variables, new.variables, strict=True):
