@@ -91,10 +91,8 @@ def is_pointwise(layer: Any) -> bool:
 
 def _check_pointwise(layer: Any) -> None:
     if not is_pointwise(layer):
-        name = type(layer).__name__
-        refuse(
-            "kernel_size", f"1, and `groups` 1, in sepconv.keras.{name}; for others there is keras.layers.{name}", layer.kernel_size
-        )
+        name, argument = type(layer).__name__, "kernel_size" if layer.groups == 1 else "groups"
+        refuse(argument, f"1 in sepconv.keras.{name}; for others there is keras.layers.{name}", getattr(layer, argument))
 
 
 _register = keras.saving.register_keras_serializable(package="sepconv")
