@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -171,3 +172,30 @@ def test_autocast_leaves_float64_alone():
             with pytest.raises(TypeError, match="`input` argument must be of the dtype of the weights, torch.float64"):
                 copy.deepcopy(layer).double()(images(1, 4, 6, 6, dtype=torch.float32))
             assert layer(images(1, 4, 6, 6, dtype=torch.float16)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stride": 2},
+        {"padding": 2},
+        {"dilation": 2},
+        {"stride": [2, 1]},
+        {"padding": [2, 0]},
+        {"dilation": [1, 2]},
+        {"padding": (2,)},
+        {"stride": np.int64(2), "padding": np.int64(1), "dilation": (np.int64(1), np.int64(3))},
+    ],
+    ids=str,
+)
+def test_geometry_in_all_that_torch_takes(change):
+    # Sizes that no other test has, since forms are kept.
+    plain = nn.Sequential(nn.Conv2d(np.int64(7), 14, np.int64(3), padding=1, groups=7), nn.ReLU(), nn.Conv2d(14, 5, 1)).to(F64)
+    ours = copy.deepcopy(plain)
+    accelerate(ours)
+    for model in (plain, ours):
+        for key, value in change.items():
+            setattr(model[0], key, value)
+    x = images(2, 7, 9, 10)
+    for one, other in ((ours[0], plain[0]), (ours, plain)):
+        torch.testing.assert_close(one(x), other(x))

@@ -177,6 +177,8 @@ def test_inputs_that_are_refused():
         for shape in ((2, 4, 5, 5), (3, 5), (1, 2, 3, 5, 5)):
             with pytest.raises(ValueError, match=r"`input` argument must be of shape \(batch, 3, height, width\)"):
                 layer(torch.zeros(shape))
+        with pytest.raises(TypeError, match=r"`input` argument must be a torch.Tensor. Received: input=array"):
+            layer(np.zeros((2, 3, 5, 5), np.float32))
         with pytest.raises(TypeError, match="`input` argument must be of the dtype of the weights, torch.float32"):
             layer(torch.zeros(2, 3, 5, 5, dtype=F64))
         with pytest.raises(ValueError, match="too small"):

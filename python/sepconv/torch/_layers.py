@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -210,9 +211,14 @@ def standard_padding(padding: Any, stride: tuple[int, ...]) -> Any:
 
 
 def form_of_pair(depthwise: Any, padding: Any, activation: Activation = _LINEAR, middle: Activation = _LINEAR) -> str:
-    """The operator's form of a convolution whose geometry is that of the module `depthwise`, with `padding`."""
-    channels = depthwise.in_channels
-    return _form(channels, depthwise.stride, padding, depthwise.dilation, depthwise.kernel_size, activation, middle)
+    """The operator's form of a convolution whose geometry is that of the module `depthwise`, with `padding`.
+
+    Its attributes may be all that PyTorch takes: pairs, lists, single numbers, NumPy's.
+    """
+    geometry = (depthwise.stride, padding, depthwise.dilation, depthwise.kernel_size)
+    if list in map(type, geometry):
+        geometry = tuple(tuple(g) if isinstance(g, list) else g for g in geometry)  # type: ignore[assignment]
+    return _form(depthwise.in_channels, *geometry, activation, middle)
 
 
 @torch.compiler.assume_constant_result
@@ -224,19 +230,26 @@ def _form(*geometry: Any) -> str:
 def _cached_form(
     channels: int, stride: Any, padding: Any, dilation: Any, kernel: Any, activation: Activation, middle: Activation
 ) -> str:
+    stride, dilation, kernel = map(_pair, (stride, dilation, kernel))
     if padding == "same":
         total = tuple(d * (k - 1) for d, k in zip(dilation, kernel, strict=True))
         pads: Any = tuple((n // 2, n - n // 2) for n in total)
     elif isinstance(padding, str):
         pads = padding.removesuffix("_keras")
     else:
-        pads = tuple((n, n) for n in padding)
-    return _ops.form(stride, pads, dilation, "channels_first", activation, middle, channels)
+        pads = tuple((n, n) for n in _pair(padding))
+    return _ops.form(stride, pads, dilation, "channels_first", activation, middle, int(channels))
+
+
+def _pair(value: Any) -> tuple[int, ...]:
+    return tuple(np.broadcast_to(value, 2).tolist())
 
 
 @_kernels.untraced
 def check_input(input: Tensor, channels: int, dtype: torch.dtype) -> None:
     """Refuse an input that a module with so many `channels`, and weights of `dtype`, can't take."""
+    if not hasattr(input, "dim"):  # torch.fx has what isn't a tensor and says so itself
+        refuse("input", "a torch.Tensor", input, TypeError)
     if input.dim() not in (3, 4) or input.shape[-3] != channels:
         wanted = f"of shape (batch, {channels}, height, width) or ({channels}, height, width)"
         refuse_shape("input", wanted, tuple(input.shape))
