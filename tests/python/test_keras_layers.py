@@ -170,6 +170,15 @@ def test_integers_are_converted():
     np.testing.assert_array_equal(array(layer(tensor(x, "uint8"))), array(layer(tensor(x.astype(np.float32)))))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_arrays_that_nobody_has_converted(name):
+    layer = getattr(libraries()[1], name)(**({} if name.startswith("Depthwise") else {"filters": 4}), kernel_size=1)
+    x = np.random.RandomState(501).standard_normal((2, 6, 6)[: layer.rank + 1] + (3,)).astype(np.float32)
+    y = array(layer(x))
+    np.testing.assert_array_equal(array(layer.call(x)), y)
+    np.testing.assert_array_equal(array(layer.stateless_call(layer.trainable_variables, layer.non_trainable_variables, x)[0]), y)
+
+
 def test_weights_are_never_stale():
     _, ours = libraries()
     layer, x = ours.SeparableConv2D(4, 3), tensor(np.ones((1, 6, 6, 2), np.float32))

@@ -52,6 +52,8 @@ class _Computed:
         """The output for `inputs`, as Keras's layer defines it."""
         if isinstance(inputs, keras.KerasTensor) or len(inputs.shape) != self.rank + 2:
             return super().call(inputs)  # type: ignore[misc]  # a shape, or Keras's refusal
+        if not keras.ops.is_tensor(inputs):  # where nobody has converted them: `stateless_call`
+            inputs = keras.ops.convert_to_tensor(inputs)
         dtype = self.compute_dtype
         if keras.backend.standardize_dtype(inputs.dtype) != dtype:
             inputs = keras.ops.cast(inputs, dtype)
