@@ -167,8 +167,18 @@ def differentiable(value: Any, kind: str) -> Callable[[Any], tuple[Any, Callable
             f"the {kind} must have a method `vjp(x)`, which returns its result and a function of that result's gradient, to be "
             f"differentiated. Received: {value!r} (of type {type(value).__name__})"
         )
-    found: Callable[[Any], tuple[Any, Callable[[Any], Any]]] = method
-    return found
+
+    def vjp(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+        pair = method(x)
+        if not (isinstance(pair, tuple) and len(pair) == 2 and callable(pair[1])):
+            given = [type(part).__name__ for part in pair] if isinstance(pair, tuple) else type(pair).__name__
+            raise TypeError(
+                f"the method `vjp(x)` of the {kind} must return its result and a function of that result's gradient. "
+                f"Received: {value!r}, which returned {given}"
+            )
+        return pair
+
+    return vjp
 
 
 def is_keras(value: Any) -> bool:

@@ -111,7 +111,7 @@ def test_shapes_without_numbers():
 def test_checkpoints_and_transforms():
     layer, x = SeparableConv2d(3, 4, 3, dtype=F64), images(2, 3, 6, 5)
     plain = torch.autograd.grad(layer(x).sum(), x)[0]
-    with pytest.raises(RuntimeError, match="functorch transforms"):
+    with pytest.raises(RuntimeError, match="convolution of sepconv can't be differentiated by torch.func.grad"):
         torch.func.grad(lambda x: layer(x).sum())(x.detach())
     y = torch.utils.checkpoint.checkpoint(layer, x, use_reentrant=False)
     assert torch.equal(torch.autograd.grad(y.sum(), x)[0], plain)
@@ -192,6 +192,13 @@ def test_inputs_that_are_refused():
 def test_other_devices_are_refused():
     with FakeTensorMode(), pytest.raises(TypeError, match="`input` argument must be a tensor on the CPU.*Received: input='cuda:0'"):
         SeparableConv2d(3, 4, 3)(torch.empty(1, 3, 5, 5, device="cuda"))
+
+
+def test_tensors_of_two_devices_are_refused():
+    with pytest.raises(TypeError, match="`depthwise` argument must be on the device of the input, cpu. Received: depthwise='meta'"):
+        SeparableConv2d(3, 4, 3, device="meta")(torch.zeros(1, 3, 5, 5))
+    with pytest.raises(TypeError, match="`depthwise` argument must be on the device of the input, meta. Received: depthwise='cpu'"):
+        SeparableConv2d(3, 4, 3)(torch.zeros(1, 3, 5, 5, device="meta"))
 
 
 def test_second_derivatives_are_refused():

@@ -240,6 +240,17 @@ class Faster(Cube):
         return x * x * x
 
 
+class Answering:
+    def __init__(self, answer):
+        self.answer = answer
+
+    def __call__(self, x):
+        return x
+
+    def vjp(self, x):
+        return self.answer
+
+
 def test_functions_of_the_users_bring_their_own():
     x = image(1, 5, 5, 2, dtype="float64")
     layer = DepthwiseConv2D(3, activation=Cube(), dtype="float64", bias_regularizer=Cube(), use_bias=True)
@@ -250,6 +261,10 @@ def test_functions_of_the_users_bring_their_own():
     for activation in (lambda y: y, Faster()):
         layer.activation = activation
         with pytest.raises(TypeError, match=r"`activation`.*method `vjp\(x\)`"):
+            layer.vjp(x)
+    for answer, said in (((1, None), r"\['int', 'NoneType'\]"), (7, "int")):
+        layer.activation = Answering(answer)
+        with pytest.raises(TypeError, match=rf"`activation`.*must return its result and a function.*which returned {said}"):
             layer.vjp(x)
     layer.activation = None
     layer.bias.regularizer = lambda w: float((w**2).sum())

@@ -106,13 +106,28 @@ def call(x: Tensor, weights: Sequence[Tensor | None], form: str) -> Tensor:
         for tensor, name in zip(tensors, _NAMES, strict=True):
             if tensor is not None:
                 check(tensor, name)
+                if tensor.device.type != x.device.type:
+                    refuse(name, f"on the device of the input, {x.device.type}", str(tensor.device), TypeError)
     x = cast(x)
     if not plain:
-        output: Tensor = torch.ops.sepconv.convolve.default(x, *weights, form, keep)[0]
+        output = _dispatch(x, weights, form, keep)
     elif keep:  # past the dispatcher, which costs as much as a small convolution
         output = _Convolution.apply(x, *weights, form)
     else:
         output = compute(x, weights, form, False)[0]
+    return output
+
+
+def _dispatch(x: Tensor, weights: Sequence[Tensor | None], form: str, keep: bool) -> Tensor:
+    try:
+        output: Tensor = torch.ops.sepconv.convolve.default(x, *weights, form, keep)[0]
+    except RuntimeError as error:
+        if "functorch transforms" not in str(error):
+            raise
+        raise RuntimeError(
+            "A convolution of sepconv can't be differentiated by torch.func.grad, vjp, jacrev and their sisters: call backward() or "
+            "torch.autograd.grad(), or use the layers of torch.nn where they are needed."
+        ) from error
     return output
 
 
