@@ -29,10 +29,10 @@ class guarded_pack {
       return;
     }
     const bool over_pixels = s.multiply == sepconv::multiply_lanes::pixels;
-    const int64_t wide = over_pixels ? s.rows : s.columns, narrow = over_pixels ? s.rows : plan.kernels->lanes;
-    const int64_t columns = g.filters() / wide * wide + round_up(g.filters() % wide, narrow);
+    const int64_t wide = over_pixels ? s.rows : s.columns, narrow = over_pixels ? plan.kernels->pixels_rows : plan.kernels->lanes;
+    const int64_t columns = g.filters() / wide * round_up(wide, narrow) + round_up(g.filters() % wide, narrow);
     move(pack.panels, s.steps * columns * size, side);
-    move(pack.bias, columns * size, side);
+    move(pack.bias, (over_pixels ? g.filters() : columns) * size, side);
   }
   sepconv_pack pack;
 

@@ -133,9 +133,11 @@ static image_fn image_of(const filter_channels_args& g) {
   if (dense && width == 7 && stride == 1) return filter_image<T, slide<7, 1>::body>;
 #endif
 #if SEPCONV_ISA_NUMBER == 3  // 32 registers
-  if (dense && width == 7 && stride == 2) return filter_image<T, slide<7, 2>::body>;
-  if (dense && width == 9 && stride == 1) return filter_image<T, slide<9, 1>::body>;
-  if (dense && width == 11 && stride == 1) return filter_image<T, slide<11, 1>::body>;
+  if constexpr (sizeof(T) == 4) {  // for the size of their code
+    if (dense && width == 7 && stride == 2) return filter_image<T, slide<7, 2>::body>;
+    if (dense && width == 9 && stride == 1) return filter_image<T, slide<9, 1>::body>;
+    if (dense && width == 11 && stride == 1) return filter_image<T, slide<11, 1>::body>;
+  }
 #endif
   (void)g;
   return filter_image<T, any_filter>;

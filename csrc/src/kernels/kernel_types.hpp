@@ -182,7 +182,8 @@ struct multiply_set {
   multiply_fn filters[max_rows + 1][max_vectors + 1];  // pixels in blocks, [K / block][pixel][block]
   multiply_fn planar[max_rows + 1][max_vectors + 1];   // pixels in planes, [K][pixel]
   multiply_fn pixels[max_rows + 1][max_vectors + 1];
-  bool stores_parts;  // they store any number of columns
+  int32_t pixels_sums;  // the most rows * vectors of `pixels`
+  bool stores_parts;    // they store any number of columns
 };
 
 // Those of bfloat16, and what makes their operands of rows of float. Either two values of k are one element (bfloat_pair), or each is a
@@ -197,7 +198,7 @@ struct pair_set : multiply_set {
 struct kernel_set : multiply_set {
   int32_t lanes;  // of a vector of T
   int32_t filters_rows, filters_vectors;  // the largest micro-tile with lanes over filters: pixels x filter vectors
-  int32_t pixels_rows, pixels_vectors;    // the largest with lanes over pixels: filters x pixel vectors
+  int32_t pixels_rows, pixels_vectors;    // the most of a micro-tile with lanes over pixels: filters, pixel vectors
   filter_channels_fn filter_channels;
   filter_line_fn filter_line;
   filter_plane_fn filter_plane[max_plane + 1];  // by taps of an axis

@@ -79,6 +79,9 @@ static void multiply(const multiply_args* args) {
   });
 }
 
+template <class P>
+constexpr int sums_over_pixels = P::lean ? pixels_sums * 2 / 3 : pixels_sums;
+
 template <class P, int Rows, int Vectors>
 constexpr void fill_vectors(multiply_set& set) {
   if constexpr (Vectors > 0) {
@@ -86,7 +89,7 @@ constexpr void fill_vectors(multiply_set& set) {
       set.filters[Rows][Vectors] = multiply<P, Rows, Vectors, block_channels<typename P::sum>, 1, true>;
       set.planar[Rows][Vectors] = multiply<P, Rows, Vectors, 1, 0, true>;
     }
-    if constexpr (Rows <= pixels_rows && Vectors <= pixels_vectors)
+    if constexpr (Rows <= pixels_rows && Vectors <= pixels_vectors && Rows * Vectors <= sums_over_pixels<P>)
       set.pixels[Rows][Vectors] = multiply<P, Rows, Vectors, 1, pixels_rows, false>;
     fill_vectors<P, Rows, Vectors - 1>(set);
   }
@@ -95,6 +98,7 @@ constexpr void fill_vectors(multiply_set& set) {
 template <class P, int Rows = max_rows>
 constexpr void fill_rows(multiply_set& set) {
   set.stores_parts = P::stores_parts;
+  set.pixels_sums = sums_over_pixels<P>;
   if constexpr (Rows > 0) {
     fill_vectors<P, Rows, max_vectors>(set);
     fill_rows<P, Rows - 1>(set);

@@ -158,7 +158,7 @@ void multiply_pixels(const task& t, const scratch& s, pixel_range pixels, int64_
     a.lanes = reinterpret_cast<const T*>(s.pairs) + first;
     for (int64_t panel = p0; panel < p1; ++panel) {
       const int64_t f = panel * plan.rows, filters = std::min(plan.rows, g.filters() - f);
-      a.broadcast = static_cast<const T*>(t.pack->panels) + f * plan.steps;
+      a.broadcast = static_cast<const T*>(t.pack->panels) + panel * t.kernels().pixels_rows * plan.steps;
       a.bias = static_cast<const T*>(t.pack->bias) + f;
       const multiply_fn kernel = t.products().pixels[filters][vectors];
       run_kernel(t, tile, kernel, a, {pixels.first + first, here, f, filters, columns, straight, true}, places);

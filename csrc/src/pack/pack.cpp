@@ -142,12 +142,13 @@ sepconv_pack* pack(const sepconv_plan& plan, const sepconv_weights& weights) {
   const unpacked u = {weights, g, g.channels(), g.multiplier, g.filters(), g.taps, g.multiplies()};
   const bool over_pixels = plan.schedule.multiply == multiply_lanes::pixels;
   const int64_t wide = over_pixels ? plan.schedule.rows : plan.schedule.columns;
-  const int64_t narrow = over_pixels ? wide : plan.kernels->lanes;
+  const int64_t narrow = over_pixels ? plan.kernels->pixels_rows : plan.kernels->lanes;
 
   const int64_t element_bytes = static_cast<int64_t>(sizeof(T));
   const int64_t whole = ceil_div(u.channels, block_channels<T>) * block_channels<T>;  // fits: at most a block more
   const int64_t padded = checked_mul(whole, u.multiplier, "multiplier");
-  const int64_t panel_columns = u.multiplies ? ceil_div(u.filters, wide) * wide : 0;  // fits: at most a panel more
+  const int64_t panels = u.multiplies ? ceil_div(u.filters, wide) : 0, panel = ceil_div(wide, narrow) * narrow;  // fits: constants
+  const int64_t panel_columns = checked_mul(panels, panel, "filters");
   const int64_t outputs = u.multiplies ? 0 : g.depth + block_channels<T>;             // fits: at most a block more
   const auto room = [&](int64_t count) {  // bytes, in whole cache lines
     const int64_t size = checked_add(checked_mul(count, element_bytes, "filters"), int64_t{63}, "filters");

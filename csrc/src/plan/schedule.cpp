@@ -96,8 +96,11 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   s.widens = !copies && element_size(g.dtype) < sum_size(g.dtype);
   s.threads = choose_threads(g, m.threads);
   const bool over_pixels = s.multiply == multiply_lanes::pixels;
-  s.rows = over_pixels ? k.pixels_rows : k.filters_rows;
-  s.columns = (over_pixels ? k.pixels_vectors : k.filters_vectors) * k.lanes;  // fits: constants
+  const int64_t groups = ceil_div(std::max<int64_t>(g.filters(), 1), k.pixels_rows);
+  s.rows = over_pixels ? ceil_div(g.filters(), groups) : k.filters_rows;  // filters in even panels
+  const int64_t sums = pairs ? pairs->pixels_sums : k.pixels_sums;
+  const int64_t vectors = over_pixels ? std::min<int64_t>(k.pixels_vectors, sums / s.rows) : k.filters_vectors;
+  s.columns = vectors * k.lanes;                           // fits: constants
   const int64_t micro = over_pixels ? s.columns : s.rows;  // pixels of a micro-tile
 
   const int64_t depth =

@@ -17,7 +17,7 @@ struct default_modes {
 
 template <class T>
 struct numbers {
-  static constexpr bool stores_parts = has_masks;
+  static constexpr bool stores_parts = has_masks, lean = false;
   typedef T sum;
   typedef T element;
   typedef vec<T> vector;
@@ -31,7 +31,7 @@ struct numbers {
 #if defined(__AVX512BF16__)
 
 struct bfloats {
-  static constexpr bool packed = true, stores_parts = false;  // for the size of their code
+  static constexpr bool packed = true, stores_parts = false, lean = true;  // for the size of their code
   typedef float sum;
   typedef bfloat_pair element;
   typedef uvec<float> vector;
@@ -71,7 +71,7 @@ SEPCONV_INLINE vec<float> pinned(vec<float> x) {
 }
 
 struct bfloats : numbers<float> {
-  static constexpr bool packed = false, stores_parts = false;
+  static constexpr bool packed = false, stores_parts = false, lean = true;
   typedef flushing_modes modes;
 };
 
@@ -80,7 +80,7 @@ struct bfloats : numbers<float> {
 // AArch64's mode tells before rounding what is denormal; so the sum is rounded a second time, 24 bits above the denormals. Where the first
 // is tiny but not 0, nothing overflows there: products and sums that cancel to so little are small themselves.
 struct bfloats : numbers<float> {
-  static constexpr bool packed = false, stores_parts = false;
+  static constexpr bool packed = false, stores_parts = false, lean = true;
   static SEPCONV_INLINE vec<float> add(vec<float> a, vec<float> b, vec<float> s) {
     const vec<float> sum = fma(a, b, s), high = fma(a * 0x1p24f, b, s * 0x1p24f);
     const ivec<float> tiny = (bits<float>(sum) & 0x7fffffff) <= 0x00800000;  // up to the least normal number
