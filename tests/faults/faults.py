@@ -42,8 +42,8 @@ FAULTS = [
     Fault(
         "reads_beyond_the_array",
         "csrc/src/kernels/filter_channels.hpp",
-        "static_cast<const T*>(g.input) - lanes<T>;",
-        "static_cast<const T*>(g.input) - lanes<T> + 1;",
+        "static_cast<const T*>(g.input) - reach;",
+        "static_cast<const T*>(g.input) - reach + 1;",
         ["test_filter_channels"],
     ),
     Fault(
@@ -52,6 +52,20 @@ FAULTS = [
         "store_partial(target, out, g.last_lanes);",
         "store_partial(target, out, g.last_lanes - 1);",
         ["test_multiply"],
+    ),
+    Fault(
+        "odd_step_lost",
+        "csrc/src/kernels/multiply.hpp",
+        "while (a + k_step < end)",
+        "while (a < end)",
+        ["test_multiply"],
+    ),
+    Fault(
+        "uneven_panels",
+        "csrc/src/op/multiply.cpp",
+        "panel * t.kernels().pixels_rows * plan.steps",
+        "panel * plan.rows * plan.steps",
+        ["test_run"],
     ),
     Fault(
         "wrong_block_step",
@@ -118,6 +132,20 @@ FAULTS = [
         ["test_pair_rows"],
     ),
     # Gradients.
+    Fault(
+        "rows_of_the_next_block",
+        "csrc/src/kernels/reduce.hpp",
+        "r / block_channels<T> * g.rows.block + r % block_channels<T>",
+        "r",
+        ["test_reduce"],
+    ),
+    Fault(
+        "turned_the_wrong_way",
+        "csrc/src/op/vjp_group.cpp",
+        "a.output_row = g_.depth;",
+        "a.output_row = g_.filters();",
+        ["test_vjp"],
+    ),
     Fault(
         "kink_has_a_slope",
         "csrc/src/kernels/reduce.hpp",

@@ -146,10 +146,10 @@ static image_fn image_of(const filter_channels_args& g) {
 // floor(a / b), b > 0
 SEPCONV_INLINE int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
-// Less than a vector of channels. `run` reads a whole one, which is the next pixel's but at the end of the array; what is near that is
-// any's.
+// Channels that don't fill the last vector. `run` reads whole ones, what follows a pixel's being the next pixel's; where the array ends
+// before, `any_filter` reads no more than there is.
 template <class T>
-static void filter_tail(filter_channels_args& g, image_fn run) {
+static void filter_ragged(filter_channels_args& g, image_fn run) {
   const int64_t begin = g.first, end = g.last, width = g.output_width;
   T* const y = static_cast<T*>(g.output);
   g.last = begin;
@@ -160,24 +160,22 @@ static void filter_tail(filter_channels_args& g, image_fn run) {
     g.output = y + (g.first - begin) * g.output_pixel;
     body(g);
   };
-  if (g.end && g.input_row > 0 && g.input_column > 0) {
-    const int64_t room = static_cast<const T*>(g.end) - static_cast<const T*>(g.input) - lanes<T>;  // for the beginning of a vector
-    const auto outputs = [](int64_t input, int64_t size, int64_t pad, int64_t reach, int64_t stride) {  // that read up to `input`
-      return input >= size - 1 ? INT64_MAX : floor_div(input + pad - reach, stride) + 1;
-    };
-    const int64_t last_column = (g.input_width - 1) * g.input_column, row_reach = (g.kernel_height - 1) * g.dilation_height;
-    const int64_t rows = outputs(floor_div(room - last_column, g.input_row), g.input_height, g.pad_top, row_reach, g.stride_height);
-    upto(run, rows > end / width ? end : rows * width);
-    while (g.last < end) {
-      const int64_t row = g.last / width, bottom = row * g.stride_height - g.pad_top + row_reach;
-      const int64_t lowest = bottom < g.input_height - 1 ? bottom : g.input_height - 1;
-      const int64_t columns = outputs(floor_div(room - lowest * g.input_row, g.input_column), g.input_width, g.pad_left,
-                                      (g.kernel_width - 1) * g.dilation_width, g.stride_width);
-      upto(run, row * width + (columns < width ? columns : width));
-      upto(filter_image<T, any_filter>, (row + 1) * width);
-    }
+  const int64_t reach = (g.channels + lanes<T> - 1) / lanes<T> * lanes<T>;
+  const int64_t room = static_cast<const T*>(g.end) - static_cast<const T*>(g.input) - reach;  // for the beginning of a pixel
+  const auto outputs = [](int64_t input, int64_t size, int64_t pad, int64_t span, int64_t stride) {  // that read up to `input`
+    return input >= size - 1 ? INT64_MAX : floor_div(input + pad - span, stride) + 1;
+  };
+  const int64_t last_column = (g.input_width - 1) * g.input_column, row_span = (g.kernel_height - 1) * g.dilation_height;
+  const int64_t rows = outputs(floor_div(room - last_column, g.input_row), g.input_height, g.pad_top, row_span, g.stride_height);
+  upto(run, rows > end / width ? end : rows * width);
+  while (g.last < end) {
+    const int64_t row = g.last / width, bottom = row * g.stride_height - g.pad_top + row_span;
+    const int64_t lowest = bottom < g.input_height - 1 ? bottom : g.input_height - 1;
+    const int64_t columns = outputs(floor_div(room - lowest * g.input_row, g.input_column), g.input_width, g.pad_left,
+                                    (g.kernel_width - 1) * g.dilation_width, g.stride_width);
+    upto(run, row * width + (columns < width ? columns : width));
+    upto(filter_image<T, any_filter>, (row + 1) * width);
   }
-  upto(filter_image<T, any_filter>, end);
 }
 
 template <class T>
@@ -186,7 +184,8 @@ static void filter_channels(const filter_channels_args* args) {
   const int64_t tail = run == filter_image<T, any_filter> ? 0 : args->channels % lanes<T>;
   if (tail == 0) return run(*args);  // not a copy of them: vector loads would wait for the stores of the caller, and all before
   filter_channels_args g = *args;
-  g.channels -= tail;
+  if (g.end && g.input_row > 0 && g.input_column > 0) return filter_ragged<T>(g, run);
+  g.channels -= tail;  // nothing is known of what follows a pixel, as in a reversed image
   if (g.channels > 0) run(g);
   const int64_t c = g.channels, block = c / block_channels<T>, lane = c % block_channels<T>;
   g.input = static_cast<const T*>(g.input) + c;
@@ -194,7 +193,7 @@ static void filter_channels(const filter_channels_args* args) {
   g.bias = static_cast<const T*>(g.bias) + c;
   g.output = static_cast<T*>(g.output) + block * g.output_block + lane;
   g.channels = tail;
-  filter_tail<T>(g, run);
+  filter_image<T, any_filter>(g);
 }
 
 }  // namespace SEPCONV_ISA
