@@ -134,6 +134,7 @@ static image_fn image_of(const filter_channels_args& g) {
 #endif
 #if SEPCONV_ISA_NUMBER == 3  // 32 registers
   if constexpr (sizeof(T) == 4) {  // for the size of their code
+    if (dense && width == 4 && stride == 1) return filter_image<T, slide<4, 1>::body>;
     if (dense && width == 7 && stride == 2) return filter_image<T, slide<7, 2>::body>;
     if (dense && width == 9 && stride == 1) return filter_image<T, slide<9, 1>::body>;
     if (dense && width == 11 && stride == 1) return filter_image<T, slide<11, 1>::body>;
