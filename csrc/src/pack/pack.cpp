@@ -46,7 +46,7 @@ void spread(const unpacked& u, const void* array, int64_t first, int64_t from, i
 }
 
 template <class T>
-void pack_depthwise(const unpacked& u, sepconv_pack& p) {
+void pack_depthwise(const unpacked& u, sepconv_pack& p, store_tile_fn move_tile) {
   constexpr int64_t block = block_channels<T>;
   const int64_t blocks = ceil_div(u.channels, block);
   const void* kernel = u.weights.depthwise_kernel;
@@ -68,22 +68,24 @@ void pack_depthwise(const unpacked& u, sepconv_pack& p) {
           spread(u, kernel, tap + c * step[2] + m * step[3], step[2], here, block, y);  // fits: an index
         else  // a 1x1 convolution gathers by a depthwise filter of ones: 1 * x + 0 copies x exactly
           std::fill(y, y + here, T(1)), std::fill(y + here, y + block, T(0));
-        for (int64_t i = 0; i < here; ++i) planar[(row + c + i) * u.taps + t] = y[i];  // fits: an index
       }
+      move_tile(blocked + at * u.taps * block, block, u.taps, here, planar + (row + c) * u.taps, 1, u.taps);  // fits: an index
     }
   }
 }
 
-// Planar weights in the order of outputs, rows of depth and a block more.
+// Blocked weights in the order of outputs, rows of depth and a block more.
 template <class T>
 void pack_outputs(const unpacked& u, sepconv_pack& p) {
-  const int64_t row = u.g.depth + block_channels<T>;  // fits: an index
-  for (int64_t t = 0; t <= u.taps; ++t) {             // and the bias
-    const T* x = t < u.taps ? static_cast<const T*>(p.planar) + t : static_cast<const T*>(p.planar_bias);
-    const int64_t step = t < u.taps ? u.taps : 1;
-    T* const y = t < u.taps ? static_cast<T*>(p.outputs) + t * row : static_cast<T*>(p.outputs_bias);  // fits: an index
+  constexpr int64_t block = block_channels<T>;
+  const int64_t blocks = ceil_div(u.channels, block), row = u.g.depth + block;  // fits: an index
+  for (int64_t t = 0; t <= u.taps; ++t) {                                       // and the bias
+    const T* x = t < u.taps ? static_cast<const T*>(p.blocked) + t * block : static_cast<const T*>(p.blocked_bias);  // fits: an index
+    const int64_t step = t < u.taps ? u.taps * block : block;                                                        // fits: an index
+    T* const y = t < u.taps ? static_cast<T*>(p.outputs) + t * row : static_cast<T*>(p.outputs_bias);                // fits: an index
     for (int64_t m = 0; m < u.multiplier; ++m)
-      for (int64_t c = 0; c < u.channels; ++c, x += step) y[c * u.multiplier + m] = *x;  // fits: an index
+      for (int64_t b = 0; b < blocks; ++b, x += step)
+        spread(x, 1, std::min(block, u.channels - b * block), 0, y + b * block * u.multiplier + m, u.multiplier);  // fits: an index
     for (int64_t i = u.g.depth; i < row; ++i) y[i] = y[i - u.g.depth];
   }
 }
@@ -176,7 +178,7 @@ sepconv_pack* pack(const sepconv_plan& plan, const sepconv_weights& weights) {
     *parts[i] = at;
     at += sizes[i];
   }
-  pack_depthwise<T>(u, *p);
+  pack_depthwise<T>(u, *p, plan.kernels->move_tile);
   if (!u.multiplies) {
     pack_outputs<T>(u, *p);
     return p.release();
