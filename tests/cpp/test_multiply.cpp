@@ -257,7 +257,7 @@ TEST(multiply, table_has_every_smaller_tile) {
       for (int vectors = 1; vectors <= sepconv::max_vectors; ++vectors) {
         EXPECT_EQ(!pairs.filters[rows][vectors], !k.filters[rows][vectors]);
         EXPECT_EQ(!pairs.planar[rows][vectors], !k.planar[rows][vectors]);
-        EXPECT_EQ(!pairs.pixels[rows][vectors], !k.pixels[rows][vectors] || rows * vectors > pairs.pixels_sums);
+        EXPECT_EQ(!pairs.pixels[rows][vectors], rows > k.pixels_rows || vectors > k.pixels_vectors || rows * vectors > pairs.pixels_sums);
       }
     EXPECT_GE(pairs.pixels_sums, k.pixels_rows);
   }
