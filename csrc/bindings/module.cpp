@@ -22,5 +22,6 @@ PYBIND11_MODULE(_core, m) {
   sepconv_python::register_vjp(m);
   sepconv_python::register_plan(m);
   sepconv_python::register_recall(m);
+  sepconv_python::register_tensors(m);
   sepconv_python::register_system(m);
 }

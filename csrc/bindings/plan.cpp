@@ -100,9 +100,21 @@ py::tuple Plan::output_shape() const {
 
 sepconv::pack Plan::pack(const optional_array& depthwise_kernel, const optional_array& depthwise_bias,
                    const optional_array& pointwise_kernel, const optional_array& bias) const {
-  const weight_arrays w = collect(depthwise_kernel, depthwise_bias, pointwise_kernel, bias);
+  return pack(collect(depthwise_kernel, depthwise_bias, pointwise_kernel, bias).weights);
+}
+
+sepconv::pack Plan::pack(const sepconv_weights& weights) const {
   py::gil_scoped_release release;
-  return plan_.make_pack(w.weights);
+  return plan_.make_pack(weights);
+}
+
+sepconv_weights Plan::layout(const quad& depthwise_strides, const pair& pointwise_strides) const {
+  sepconv_weights w = sepconv::make_weights();
+  w.dtype = spec_.dtype == SEPCONV_FLOAT64 ? SEPCONV_FLOAT64 : SEPCONV_FLOAT32;
+  w.strided = 1;
+  std::copy(depthwise_strides.begin(), depthwise_strides.end(), w.depthwise_strides);
+  std::copy(pointwise_strides.begin(), pointwise_strides.end(), w.pointwise_strides);
+  return w;
 }
 
 Plan::weight_arrays Plan::collect(const optional_array& depthwise_kernel, const optional_array& depthwise_bias,
@@ -199,7 +211,9 @@ void register_plan(py::module_& m) {
       .def_property_readonly("flops", &Plan::flops)
       .def("describe", &Plan::describe)
       .def("vjp", &Plan::vjp, py::arg("wanted"), py::arg("gradient_strides"))
-      .def("pack", &Plan::pack, py::arg("depthwise_kernel"), py::arg("depthwise_bias"), py::arg("pointwise_kernel"),
+      .def("pack", py::overload_cast<const Plan::optional_array&, const Plan::optional_array&, const Plan::optional_array&,
+                                     const Plan::optional_array&>(&Plan::pack, py::const_),
+           py::arg("depthwise_kernel"), py::arg("depthwise_bias"), py::arg("pointwise_kernel"),
            py::arg("bias"))
       .def("run", py::overload_cast<const sepconv::pack&, const py::array&, py::array&>(&Plan::run, py::const_),
            py::arg("pack"), py::arg("input"), py::arg("output"))

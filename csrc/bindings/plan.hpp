@@ -19,10 +19,16 @@ class Plan {
   pybind11::tuple output_shape() const;
   std::int64_t pack_key() const { return plan_.pack_key(); }
   double flops() const { return info_.flops; }
+  std::int64_t multiplier() const { return spec_.multiplier; }
   pybind11::dict describe() const;
 
   sepconv::pack pack(const optional_array& depthwise_kernel, const optional_array& depthwise_bias,
                      const optional_array& pointwise_kernel, const optional_array& bias) const;
+  sepconv::pack pack(const sepconv_weights& weights) const;  // of arrays that fit
+
+  // Weights in the type of sums, without addresses.
+  sepconv_weights layout(const quad& depthwise_strides, const std::array<std::int64_t, 2>& pointwise_strides) const;
+
   void run(const sepconv::pack& pack, const pybind11::array& input, pybind11::array& output) const;
   void run(const sepconv::pack& pack, const void* input, void* output) const;  // of arrays that fit
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "arrays.hpp"
+#include "fastcall.hpp"
 #include "module.hpp"
 #include "plan.hpp"
 
@@ -22,8 +23,10 @@ class Recall {
   // `context` is the context variable of what calls are made with: (threads or None, precision).
   explicit Recall(const py::object& context) : context_(context) {}
 
-  // The result of a call like one that was kept, or None. `num_threads` is an int or None.
-  py::object call(PyObject* input, PyObject* out, PyObject* num_threads, PyObject* state) const {
+  // Of four arguments (input, out, num_threads, state) the result of a call like one that was kept, or None. `num_threads` is an int or
+  // None.
+  py::object call(PyObject* const* arguments) const {
+    PyObject *const input = arguments[0], *const out = arguments[1], *const num_threads = arguments[2], *const state = arguments[3];
     const py::object options = this->options();
     const std::int64_t threads = threads_of(num_threads, options);
     const view in(input), to(out);
@@ -41,19 +44,24 @@ class Recall {
     return py::none();
   }
 
-  void keep(const py::array& input, const py::object& out, int num_threads, const py::object& state, const py::object& plan,
-            const py::object& pack, const py::array& output, const std::string& row_activation) {
-    const view in(input.ptr()), to(out.ptr());
-    const py::object options = this->options();
+  // Lets calls like this one be known. Eight arguments: those of the call, its plan, pack and output, and the name of what follows, or "".
+  py::object keep(PyObject* const* arguments) {
+    const auto at = [&](std::size_t i) { return py::reinterpret_borrow<py::object>(arguments[i]); };
+    const view in(arguments[0]), to(arguments[1]);
+    const py::object options = this->options(), state = at(3);
     const py::handle precision = precision_of(options);
+    const std::int64_t num_threads = threads_of(arguments[2], options);
     std::vector<std::shared_ptr<const entry>> entries;  // without what this one replaces, and without packs of old weights
     for (const std::shared_ptr<const entry>& e : entries_)
       if (e->state.is(state) && !(e->num_threads == num_threads && e->precision.is(precision) && e->in.like(in) &&
-                                  (e->out.known() ? e->out.like(to) : out.is_none())))
+                                  (e->out.known() ? e->out.like(to) : arguments[1] == Py_None)))
         entries.push_back(e);
     if (entries.size() >= most) entries.erase(entries.begin());
-    entries.push_back(std::make_shared<const entry>(input, out, num_threads, precision, state, plan, pack, output, row_activation));
+    const auto output = py::reinterpret_borrow<py::array>(arguments[6]);
+    entries.push_back(std::make_shared<const entry>(at(0), at(1), num_threads, precision, state, at(4), at(5), output,
+                                                    at(7).cast<std::string>()));
     entries_.swap(entries);
+    return py::none();
   }
 
  private:
@@ -133,7 +141,7 @@ class Recall {
   };
 
   struct entry {
-    entry(const py::array& input, const py::object& out_, int num_threads_, const py::handle& precision_, const py::object& state_,
+    entry(const py::object& input, const py::object& out_, std::int64_t num_threads_, const py::handle& precision_, const py::object& state_,
           const py::object& plan_, const py::object& pack_, const py::array& output, const std::string& activation)
         : in(input), out(out_), num_threads(num_threads_), precision(py::reinterpret_borrow<py::object>(precision_)), state(state_),
           owners{plan_, pack_}, plan(plan_.cast<const Plan*>()), pack(pack_.cast<const sepconv::pack*>()),
@@ -141,7 +149,7 @@ class Recall {
       if (!activation.empty()) rows.emplace(activation, output);
     }
     form in, out;
-    int num_threads;
+    std::int64_t num_threads;
     py::object precision, state, owners[2];
     const Plan* plan;
     const sepconv::pack* pack;
@@ -159,37 +167,16 @@ class Recall {
   std::vector<std::shared_ptr<const entry>> entries_;
 };
 
-using shared_recall = std::shared_ptr<Recall>;
-
-PyObject* call(PyObject* self, PyObject* const* args, Py_ssize_t count) {
-  if (count != 4) return PyErr_Format(PyExc_TypeError, "recall takes 4 arguments. Received: %zd", count);
-  try {
-    const Recall& recall = **static_cast<shared_recall*>(PyCapsule_GetPointer(self, nullptr));
-    return recall.call(args[0], args[1], args[2], args[3]).release().ptr();
-  } catch (...) {
-    py::detail::try_translate_exceptions();
-    return nullptr;
-  }
-}
-
-// `call` as a function of CPython's own, which takes a fifth of the time of pybind11's: as much as a tiny layer's arithmetic.
-py::object function_of(const shared_recall& recall) {
-  static PyMethodDef definition = {"recall", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call)), METH_FASTCALL,
-                                   "recall(input, out, num_threads, state, /)"};
-  const py::capsule self(new shared_recall(recall), [](void* p) { delete static_cast<shared_recall*>(p); });
-  PyObject* function = PyCFunction_New(&definition, self.ptr());
-  if (!function) throw py::error_already_set();
-  return py::reinterpret_steal<py::object>(function);
-}
-
 }  // namespace
 
 void register_recall(py::module_& m) {
-  py::class_<Recall, std::shared_ptr<Recall>>(m, "Recall", "The last calls of a convolution, to be repeated without looking anything up.")
-      .def(py::init<const py::object&>(), py::arg("context"))
-      .def_property_readonly("call", &function_of)
-      .def("keep", &Recall::keep, py::arg("input"), py::arg("out"), py::arg("num_threads"), py::arg("state"), py::arg("plan"),
-           py::arg("pack"), py::arg("output"), py::arg("row_activation"));
+  m.def(
+      "recall",
+      [](const py::object& context) {
+        const auto recall = std::make_shared<Recall>(context);
+        return py::make_tuple(function_of<&Recall::call, 4>(recall), function_of<&Recall::keep, 8>(recall));
+      },
+      py::arg("context"), "The functions of a memory of a convolution's last calls: to repeat one like them, and to keep one.");
 }
 
 }  // namespace sepconv_python

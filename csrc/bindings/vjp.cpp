@@ -75,14 +75,21 @@ void Vjp::run(const weights& weights, const py::array& input, const optional_arr
   const void* from = input.data();
   const void* of = weight(kept, dtype_, counts_[5], "kept");
   const void* up = weight(output_gradient, dtype_, counts_[5], "output_gradient");
+  run(w, from, of, up, g);
+}
+
+void Vjp::run(const sepconv_weights& weights, const void* input, const void* kept, const void* output_gradient,
+              const sepconv_gradients& gradients) const {
   const workspace scratch(vjp_.workspace_size());
   py::gil_scoped_release release;
-  vjp_.run(w, from, of, up, g, scratch.get());
+  vjp_.run(weights, input, kept, output_gradient, gradients, scratch.get());
 }
 
 void register_vjp(py::module_& m) {
   py::class_<Vjp>(m, "Vjp", "The gradients of one convolution. Immutable; threads may share it.")
-      .def("run", &Vjp::run, py::arg("weights"), py::arg("input"), py::arg("kept"), py::arg("output_gradient"),
+      .def("run", py::overload_cast<const Vjp::weights&, const py::array&, const Vjp::optional_array&, const py::array&,
+                                    const Vjp::gradients&>(&Vjp::run, py::const_),
+           py::arg("weights"), py::arg("input"), py::arg("kept"), py::arg("output_gradient"),
            py::arg("gradients"));
 }
 

@@ -26,6 +26,10 @@ class Vjp {
   void run(const weights& weights, const pybind11::array& input, const optional_array& kept, const pybind11::array& output_gradient,
            const gradients& gradients) const;
 
+  // The same of memory that fits.
+  void run(const sepconv_weights& weights, const void* input, const void* kept, const void* output_gradient,
+           const sepconv_gradients& gradients) const;
+
  private:
   sepconv::vjp vjp_;
   sepconv_dtype dtype_, sums_;

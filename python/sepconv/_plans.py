@@ -79,6 +79,11 @@ class Spec:
         *spatial, c = rest if self.data_format == "channels_last" else (*rest[1:], rest[0])
         return (n, *(height,) * (2 - self.rank), *spatial, c)
 
+    def contiguous_strides(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Those of an array of `shape`, counted in elements, in the core's order."""
+        strides = _contiguous_strides(shape)
+        return self._nhwc(strides, strides[0])
+
     def weights(self, depthwise: Any, depthwise_bias: Any, pointwise: Any, bias: Any) -> Weights:
         """Weights in Keras's shapes, None where absent, as `_core.Plan.pack` takes them: of one dtype, contiguous, for two axes."""
         if depthwise is not None:
@@ -191,8 +196,7 @@ class Convolution:
         self._others: dict[str, Convolution] = {}
         # The short way: recall(inputs, out, num_threads, state) is the result of a call like one of the last in a context like this
         # one, or None. `num_threads` may be None.
-        recall = _core.Recall(_runtime.context)
-        self.recall, self._keep = recall.call, recall.keep
+        self.recall, self._keep = _core.recall(_runtime.context)
 
     def at(self, precision: str) -> Convolution:
         """The same convolution in another precision, with plans and packs of its own."""
@@ -263,15 +267,19 @@ class Convolution:
         if plan is not None and not self._lasting:
             plan.run(plan.pack(*self._arrange(state.arrays)), array, output)
         elif plan is not None:
-            key = plan.pack_key
-            packed = self._packs.get(key)
-            if packed is None or packed[0] is not state:
-                packed = self._packs[key] = (state, plan.pack(*self._arrange(state.arrays)))
-            plan.run(packed[1], array, output)
+            pack = self.pack(plan, state)
+            plan.run(pack, array, output)
             rows = rows_form(self._finish) or ""
             if self._finish is None or (rows and out is None):
-                self._keep(array, out, num_threads, state, plan, packed[1], output, rows)
+                self._keep(array, out, num_threads, state, plan, pack, output, rows)
         return output
+
+    def pack(self, plan: Any, state: Any) -> Any:
+        """The weights of `state` as `plan` takes them, which last until another state comes."""
+        packed = self._packs.get(plan.pack_key)
+        if packed is None or packed[0] is not state:
+            packed = self._packs[plan.pack_key] = (state, plan.pack(*self._arrange(state.arrays)))
+        return packed[1]
 
     def linearize(self, inputs: Any, array: np.ndarray, num_threads: int, state: Any) -> tuple[np.ndarray, Pull]:
         """What `run` computes, and how gradients of that become those of `array` and of the weights, in the order of `Spec.weights`."""
@@ -330,8 +338,7 @@ class Convolution:
         mask = input + sum(2 << i for i, gradient in enumerate(found) if gradient is not None) + 32 * transposed
         vjp = prepared.vjps.get(mask)
         if vjp is None:
-            strides = _contiguous_strides(array.shape)
-            vjp = prepared.vjps[mask] = prepared.plan.vjp(mask, self.spec._nhwc(strides, strides[0]))
+            vjp = prepared.vjps[mask] = prepared.plan.vjp(mask, self.spec.contiguous_strides(array.shape))
         if mask:
             vjp.run(weights, array, kept, dy, (of_input, *found))
         return of_input, found

@@ -34,7 +34,7 @@ PUBLIC = "sepconv/"
 TYPES = "kernels/kernel_types.hpp"
 ARROW = {
     "include/sepconv": (PUBLIC,),
-    "bindings": (PUBLIC, "arrays.hpp", "module.hpp", "plan.hpp", "vjp.hpp", "workspace.hpp"),
+    "bindings": (PUBLIC, "arrays.hpp", "fastcall.hpp", "module.hpp", "plan.hpp", "vjp.hpp", "workspace.hpp"),
     "src/api": ("op/", "pack/", "plan/", "runtime/", PUBLIC),
     "src/op": ("pack/", "plan/", "runtime/", TYPES, PUBLIC),
     "src/pack": ("plan/", "runtime/", TYPES, PUBLIC),

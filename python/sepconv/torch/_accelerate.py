@@ -143,15 +143,15 @@ class _Run(NamedTuple):
 
 def _runs(members: list[Any], folds: Callable[[Any], bool], kind: type[nn.Conv2d]) -> Iterator[Any]:
     """The members in order, those that one pass can compute as a `_Run`. `kind` is the class of 1x1 convolutions that it takes."""
-    at = 0
+    at, hidden = 0, False
 
     def take(found: Callable[[Any], Any]) -> Any:
         """What is found in the next member, if nobody looks at what goes into it."""
-        nonlocal at
-        if at == len(members) or not (_is_quiet(members[at - 1]) and _is_quiet(members[at])):
-            return None
-        result = found(members[at])
-        at += result is not None
+        nonlocal at, hidden
+        result = found(members[at]) if hidden else None
+        if result is not None:
+            at += 1
+            hidden = _is_hidden(members, at)
         return result
 
     while at < len(members):
@@ -160,6 +160,7 @@ def _runs(members: list[Any], folds: Callable[[Any], bool], kind: type[nn.Conv2d
         if not _is_depthwise(first, Conv2d):
             yield first
             continue
+        hidden = _is_hidden(members, at)
         middle_norm, middle = take(_norm_of(first, folds)), take(form_of_module)
         second = take(_pointwise_of(first, (kind, Conv2d)))
         norm, last = (None, None) if second is None else (take(_norm_of(second, folds)), take(form_of_module))
@@ -207,6 +208,11 @@ def _members(sequence: Any) -> Iterator[Any]:
             yield member
 
 
+def _is_hidden(members: list[Any], at: int) -> bool:
+    """Whether nobody looks at what goes into this member."""
+    return at < len(members) and _is_quiet(members[at - 1]) and _is_quiet(members[at])
+
+
 def _is_quiet(module: Any) -> bool:
     """Whether a call of `module` is its forward, and no more."""
     return not _layers.has_hooks(module) and not nn.modules.module._has_any_global_hook() and "forward" not in module.__dict__
@@ -250,8 +256,7 @@ def _fits(input: Any, module: nn.Conv2d, weight: Tensor) -> bool:
     """Whether our kernels can; if not, PyTorch's module computes, or refuses."""
     return (
         isinstance(input, Tensor)
-        and input.device.type in ("cpu", "meta")
-        and input.device == weight.device
+        and ((input.is_cpu and weight.is_cpu) or (input.is_meta and weight.is_meta))
         and input.layout == torch.strided
         and input.dtype in _kernels.DTYPES
         and _layers.agree(input.dtype, weight.dtype)

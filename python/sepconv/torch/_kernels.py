@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, from_dlpack
+from torch.utils.dlpack import to_dlpack
 
 from .. import _core, _dtypes, _runtime
 from .._arguments import refuse, refuse_shape
@@ -34,6 +35,12 @@ def _read(form: str) -> tuple[Any, ...]:
 
 def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+@lru_cache(maxsize=1024)
+def keeps_of(form: str) -> int:
+    """What the gradient needs: nothing (0), the output (1), or the convolution before its activation (2)."""
+    return _core.activation_keeps(*_read(form)[4])
 
 
 def untraced(function: _F) -> _F:
@@ -61,7 +68,11 @@ class Problem(NamedTuple):
     outside: tuple[int, ...]  # the way back
     convolution: Convolution
     pytorch: bool  # the order of the weights: PyTorch's or Keras's
-    keeps: int  # what the gradient needs: nothing (0), the output (1), or the convolution before its activation (2)
+
+    @property
+    def sums(self) -> np.dtype[Any]:
+        """The dtype of sums, and of gradients of weights."""
+        return np.dtype(np.float64 if self.spec.dtype.itemsize == 8 else np.float32)
 
 
 def problem(form: str, x: Tensor, weights: Sequence[Any], find: Callable[..., Problem] | None = None) -> Problem:
@@ -104,7 +115,7 @@ def make_problem(form: str, dtype: Any, order: str, channels: int, depthwise: An
     if order != data_format:
         axes = (0, *range(2, rank + 2), 1) if order == "channels_last" else (0, rank + 1, *range(1, rank + 1))
     outside = tuple(map(axes.index, range(rank + 2)))
-    return Problem(spec, axes, outside, Convolution(spec, lasting=False), taken > 0, _core.activation_keeps(*activation))
+    return Problem(spec, axes, outside, Convolution(spec, lasting=False), taken > 0)
 
 
 def _check_shapes(channels: int, taken: int, depthwise: Any, pointwise: Any) -> None:
@@ -186,66 +197,124 @@ def _tensor(array: np.ndarray) -> Tensor:
     return torch.from_numpy(array)
 
 
+# Calls like one of the last go past all that is above: the core has tensors as DLPack capsules, and knows the forms of the last ones.
+
+
+class Memory(NamedTuple):
+    """Functions of the core's: to do a call like one of the last again, if it is one, and to keep one."""
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+    keep: Callable[..., None]
+
+
+class Calls:
+    """The last calls of one or more convolutions."""
+
+    def __init__(self) -> None:
+        self._found: dict[Any, Any] = {}
+
+    def like(self, form: str, precision: str, x: Tensor) -> Memory:
+        """Those by `form` with inputs of this shape and the threads of now."""
+        key = form, precision, torch.get_num_threads(), x.shape
+        found = self._found.get(key)
+        if found is None:
+            if len(self._found) >= 1024:
+                self._found.clear()
+            found = self._found[key] = Memory(*_core.tensor_calls())
+        return found
+
+
+def export(*tensors: Tensor | None) -> list[Any]:
+    """Their capsules."""
+    return [None if t is None else to_dlpack(t.resolve_neg()) for t in tensors]
+
+
+def keep(
+    memory: Memory,
+    x: Tensor,
+    weights: Sequence[Tensor | None],
+    output: Tensor,
+    p: Problem,
+    plan: Any,
+    arrays: Weights,
+    pack: Any = None,
+) -> None:
+    """Let calls like this one find its plan, and the `pack` of weights that aren't tensors."""
+    for tensor, array in zip(weights, arrays, strict=True):
+        if array is not None and (tensor is None or array.dtype != p.sums or array.ctypes.data != tensor.data_ptr()):
+            return  # the core reads a copy
+    if plan is not None:
+        kernels = (
+            [0] * axes if a is None else [s // a.itemsize for s in a.strides] for a, axes in ((arrays[0], 4), (arrays[2], 2))
+        )
+        strides = p.spec.contiguous_strides(x.permute(p.inside).shape)
+        memory.keep(*export(x, *weights, output), *kernels, plan, pack, p.inside, strides, p.pytorch)
+
+
 # The two passes.
 
-
-class Pass(NamedTuple):
-    """What the gradient needs of the computation."""
-
-    problem: Problem
-    state: State
-    kept: Tensor | None  # the output, the convolution before its activation, or nothing
+_calls = Calls()
 
 
-def compute(x: Tensor, weights: Sequence[Tensor | None], form: str, keep: bool) -> tuple[Tensor, Pass]:
-    """The output; with `keep`, the pass has all that it should."""
+def compute(x: Tensor, weights: Sequence[Tensor | None], form: str, keeping: bool) -> tuple[Tensor, Tensor | None]:
+    """The output and, with `keeping`, what its gradient needs: the output, the convolution before its activation, or nothing."""
+    keeps = keeping and keeps_of(form)
+    memory = _calls.like(form, _runtime.products(), x)
+    found = None if keeps == 2 else memory.forward(*export(x, *weights))
+    if found is not None:
+        output = from_dlpack(found)
+        return output, output if keeps == 1 else None
     p = problem(form, x, weights)
-    state = state_of(weights, p)
-    if keep and p.keeps == 2:
-        array, convolution, threads = _array(x).transpose(p.inside), p.convolution.at(_runtime.products()), torch.get_num_threads()
-        output, kept = convolution.keeping(convolution.prepare(array, None, threads), array, threads, state)
+    convolution, state = p.convolution.at(_runtime.products()), state_of(weights, p)
+    if keeps == 2:
+        array, threads = _array(x).transpose(p.inside), torch.get_num_threads()
+        result, kept = convolution.keeping(convolution.prepare(array, None, threads), array, threads, state)
         assert kept is not None
-        return _tensor(output.transpose(p.outside)), Pass(p, state, _tensor(kept.transpose(p.outside)))
-    result = run(x, p, p.convolution, state)
-    return result, Pass(p, state, result if p.keeps == 1 else None)
+        return _tensor(result.transpose(p.outside)), _tensor(kept.transpose(p.outside))
+    output, plan = run(x, p, convolution, state)
+    keep(memory, x, weights, output, p, plan, state.arrays)
+    return output, output if keeps == 1 else None
 
 
-def run(x: Tensor, p: Problem, convolution: Convolution, state: Any) -> Tensor:
-    """The output by `convolution`, whose problem is `p`."""
-    convolution, threads = convolution.at(_runtime.products()), torch.get_num_threads()
-    array = _array(x).transpose(p.inside)
-    output = convolution.recall(array, None, threads, state)
-    if output is None:
-        output = convolution.run(array, array, None, threads, state)
-    return _tensor(output.transpose(p.outside))
+def run(x: Tensor, p: Problem, convolution: Convolution, state: Any) -> tuple[Tensor, Any]:
+    """The output by `convolution`, whose problem is `p`, and the plan; None if there is nothing to do."""
+    array, threads = _array(x).transpose(p.inside), torch.get_num_threads()
+    output = convolution.run(array, array, None, threads, state)
+    return _tensor(output.transpose(p.outside)), convolution.prepare(array, None, threads).plan
 
 
 def differentiate(
-    dy: Tensor, x: Tensor, weights: Sequence[Tensor | None], done: Pass, wanted: Sequence[bool]
-) -> list[Tensor | None]:
+    dy: Tensor, x: Tensor, weights: Sequence[Tensor | None], kept: Tensor | None, form: str, wanted: Sequence[bool]
+) -> Sequence[Tensor | None]:
     """The gradients of `x` and the weights, in their shapes and dtypes; None where it isn't `wanted`."""
-    p, _, kept = done
-    array, up = _array(x).transpose(p.inside), _array(dy).transpose(p.inside)
-    if not up.flags.c_contiguous:
-        up = _array(dy.permute(p.inside).contiguous())  # PyTorch copies in parallel
-    of_input, found = p.convolution.gradients(
-        p.convolution.prepare(array, None, torch.get_num_threads()),
+    memory = _calls.like(form, "default", x)
+    mask, tensors = sum(asked << i for i, asked in enumerate(wanted[:5])), export(kept, x, *weights)
+    found = memory.backward(mask, *export(dy), *tensors)
+    if found is None:
+        p = problem(form, x, weights)
+        up = dy.permute(p.inside).contiguous()  # PyTorch copies in parallel
+        found = memory.backward(mask, *export(up.permute(p.outside)), *tensors)
+    if found is not None:
+        return [None if gradient is None else from_dlpack(gradient) for gradient in found]
+    state, array = state_of(weights, p), _array(x).transpose(p.inside)
+    prepared = p.convolution.prepare(array, None, torch.get_num_threads())
+    of_input, gradients = p.convolution.gradients(
+        prepared,
         array,
         None if kept is None else np.ascontiguousarray(_array(kept).transpose(p.inside)),
-        up,
+        _array(up),
         wanted[0],
         [place for place in range(4) if wanted[place + 1]],
-        done.state,
+        state,
         transposed := p.pytorch and p.spec.multiplier == 1,
     )
     if p.pytorch:
-        found[0] = None if found[0] is None else np.ascontiguousarray(found[0].transpose(2, 3, 0, 1))
-        found[2] = found[2] if found[2] is None or transposed else _core.transpose(found[2])
-    gradients = [None if of_input is None else _tensor(of_input.transpose(p.outside))]
-    for gradient, weight in zip(found, weights, strict=True):
-        if gradient is None or weight is None:
-            gradients.append(None)
-            continue
-        tensor = torch.from_numpy(gradient.reshape(weight.shape))
-        gradients.append(tensor if tensor.dtype is weight.dtype else tensor.to(weight.dtype))
-    return gradients
+        gradients[0] = None if gradients[0] is None else np.ascontiguousarray(gradients[0].transpose(2, 3, 0, 1))
+        gradients[2] = gradients[2] if gradients[2] is None or transposed else _core.transpose(gradients[2])
+    keep(memory, x, weights, up.permute(p.outside), p, prepared.plan, state.arrays)
+    result = [None if of_input is None else _tensor(of_input.transpose(p.outside))]
+    for gradient, weight in zip(gradients, weights, strict=True):
+        shaped = None if gradient is None or weight is None else torch.from_numpy(gradient.reshape(weight.shape)).to(weight.dtype)
+        result.append(shaped)
+    return result

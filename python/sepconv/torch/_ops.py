@@ -15,7 +15,7 @@ from torch.autograd import forward_ad
 
 from .._arguments import refuse
 from .._plans import Activation
-from ._kernels import DTYPES, Pass, compute, differentiate, make_problem, problem, state_of, untraced, write_form
+from ._kernels import DTYPES, compute, differentiate, keeps_of, make_problem, problem, untraced, write_form
 
 _LINEAR: Activation = ("linear", ())
 
@@ -203,12 +203,10 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, *arguments: Any) -> Tensor:
-        *weights, form = arguments
-        output, done = compute(x, weights, form, True)
-        # The views of weights stay good: that nobody writes to them is what saved tensors watch.
-        ctx.form, ctx.problem, ctx.state = form, done.problem, done.state
+        *weights, ctx.form = arguments
+        output, kept = compute(x, weights, ctx.form, True)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, *weights, done.kept)
+        ctx.save_for_backward(x, *weights, kept)
         return output
 
     @staticmethod
@@ -216,7 +214,7 @@ class _Convolution(torch.autograd.Function):
         if type(dy) not in _PLAIN or torch.is_grad_enabled() or _is_traced():
             return (*_gradients(ctx, dy), None)
         x, *weights, kept = ctx.saved_tensors
-        return (*differentiate(dy, x, weights, Pass(ctx.problem, ctx.state, kept), ctx.needs_input_grad), None)
+        return (*differentiate(dy, x, weights, kept, ctx.form, ctx.needs_input_grad), None)
 
 
 def _gradients(ctx: Any, dy: Tensor | None) -> Sequence[Tensor | None]:
@@ -236,16 +234,15 @@ def _forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
     *weights, form, keep = arguments
     if forward_ad._current_level >= 0:  # of a graph: tangents are hidden here
         _refuse_tangents()
-    output, (_, _, kept) = compute(x, weights, form, keep)
+    output, kept = compute(x, weights, form, keep)
     return output, x.new_empty(0) if kept is None or kept is output else kept
 
 
 def _backward(dy: Tensor, x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
     *weights, kept, form, wanted = arguments
-    p = problem(form, x, weights)
-    if p.keeps == 2 and (kept is None or not kept.numel()):  # traced without gradients, and run with them
-        kept = compute(x, weights, form, True)[1].kept
-    found = differentiate(dy, x, weights, Pass(p, state_of(weights, p), kept), wanted)
+    if keeps_of(form) == 2 and (kept is None or not kept.numel()):  # traced without gradients, and run with them
+        kept = compute(x, weights, form, True)[1]
+    found = differentiate(dy, x, weights, kept, form, wanted)
     return tuple(x.new_empty(0) if gradient is None else gradient for gradient in found)
 
 
@@ -261,7 +258,7 @@ def _fake_forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
     p = problem(form, x, weights, make_problem)
     shape: Any = p.spec.output_shape(x.permute(p.inside).shape)
     output, kept = (x.new_empty(shape).permute(p.outside) for _ in range(2))
-    return output, kept if keep and p.keeps == 2 else x.new_empty(0)
+    return output, kept if keep and keeps_of(form) == 2 else x.new_empty(0)
 
 
 def _fake_backward(dy: Tensor, x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
@@ -279,7 +276,7 @@ torch.library.register_fake("sepconv::convolve_backward", _fake_backward, lib=_l
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     x, *weights, form, _ = inputs
     ctx.mark_non_differentiable(output[1])
-    keeps = problem(form, x, weights, make_problem).keeps
+    keeps = keeps_of(form)
     ctx.form = form
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(x, *weights, output[keeps - 1] if keeps else None)
