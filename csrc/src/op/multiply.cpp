@@ -67,18 +67,28 @@ struct micro_tile {
   bool transposed;  // rows are filters
 };
 
+// By way of the buffer.
 template <class T>
-void run_kernel(const task& t, T* buffer, multiply_fn kernel, multiply_args& a, const micro_tile& m, const tile_places& places) {
-  const geometry& g = t.geo();
-  const pixel_place to = places(m.q);
-  const bool straight = m.straight && to.run >= m.pixels;
-  a.output = straight ? reinterpret_cast<T*>(t.output) + to.offset + m.f * g.output_step[3] : buffer;
-  a.output_row = !straight ? m.columns : m.transposed ? g.output_step[3] : g.output_step[2];
-  a.last_lanes = t.kernels().lanes - (straight ? m.columns - (m.transposed ? m.pixels : m.filters) : 0);
+[[gnu::noinline]] void run_apart(const task& t, T* buffer, multiply_fn kernel, multiply_args& a, const micro_tile& m) {
+  a.output = buffer;
+  a.output_row = m.columns;
+  a.last_lanes = t.kernels().lanes;
   kernel(&a);
-  if (straight) return;
   finish_rows(t, buffer, 0, 1, (m.transposed ? m.filters : m.pixels) * m.columns);
   store_buffer(t, buffer, m.columns, m.q, m.pixels, m.f, m.filters, m.transposed);
+}
+
+// Where k is short, this takes as long as the kernel: no divisions, no calls.
+template <class T>
+[[gnu::always_inline]] inline void run_kernel(const task& t, T* buffer, multiply_fn kernel, multiply_args& a, const micro_tile& m,
+                                              const tile_places& places) {
+  const geometry& g = t.geo();
+  const pixel_place to = places(m.q);
+  if (!m.straight || to.run < m.pixels) return run_apart(t, buffer, kernel, a, m);
+  a.output = reinterpret_cast<T*>(t.output) + to.offset + m.f * g.output_step[3];
+  a.output_row = m.transposed ? g.output_step[3] : g.output_step[2];
+  a.last_lanes = t.kernels().lanes - (m.columns - (m.transposed ? m.pixels : m.filters));
+  kernel(&a);
 }
 
 // Lanes over filters: rows are pixels of scratch, in blocks of channels or in planes.
@@ -101,21 +111,30 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   a.lo = t.last.lo;
   a.hi = t.last.hi;
   const int64_t panel_lines = plan.steps * plan.columns * static_cast<int64_t>(sizeof(T)) / 64;  // fits: below the pack's size
-  const auto run = [&](int64_t panel, int64_t group) {
+  const int64_t share = plan.fetches_ahead ? ceil_div(panel_lines, a.blocks * a.passes * groups) : 0;
+  const auto& kernels = blocked ? t.products().filters : t.products().planar;
+  const int64_t whole = plan.columns / lanes, least = count / groups, over = count % groups;
+  const auto run = [&](int64_t panel, int64_t group, int64_t first, int64_t rows) {
     const int64_t f = panel * plan.columns, filters = std::min(plan.columns, g.filters() - f);
-    const int64_t vectors = ceil_div(filters, lanes), columns = vectors * lanes;
-    const int64_t first = group * count / groups, rows = (group + 1) * count / groups - first;  // even groups
+    const int64_t vectors = filters == plan.columns ? whole : ceil_div(filters, lanes), columns = vectors * lanes;
     a.lanes = static_cast<const T*>(t.pack->panels) + f * plan.steps;  // a packed pair has the size of T
     a.bias = static_cast<const T*>(t.pack->bias) + f;
     a.broadcast = reinterpret_cast<const T*>(s.pairs) + first * (blocked ? block : 1);
     if (plan.fetches_ahead) {  // the next panel, shared out among the groups of this one
-      const int64_t share = ceil_div(panel_lines, a.blocks * a.passes * groups);
       a.ahead_lines = panel + 1 < p1 ? share : 0;
       a.ahead = reinterpret_cast<const char*>(a.lanes) + (panel_lines + group * a.blocks * a.passes * share) * 64;
     }
-    const multiply_fn kernel = (blocked ? t.products().filters : t.products().planar)[rows][vectors];
     const bool straight = dense && (filters == columns || t.products().stores_parts);
-    run_kernel(t, tile, kernel, a, {pixels.first + first, rows, f, filters, columns, straight, false}, places);
+    run_kernel(t, tile, kernels[rows][vectors], a, {pixels.first + first, rows, f, filters, columns, straight, false}, places);
+  };
+  const auto each_group = [&](auto&& f) {  // even ones: f(group, its first pixel, pixels)
+    for (int64_t group = 0, first = 0, sum = 0; group < groups; ++group) {
+      sum += over;
+      const bool one_more = sum >= groups;
+      if (one_more) sum -= groups;
+      f(group, first, least + one_more);
+      first += least + one_more;
+    }
   };
   const auto activate = [&](int64_t first, int64_t last) {  // what of these panels went straight to the output: perhaps not a ragged one
     const int64_t f = first * plan.columns, ragged = (last - 1) * plan.columns, end = std::min(last * plan.columns, g.filters());
@@ -125,12 +144,13 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   // What is small stays in L1: all weights, and then whole pixels are finished one after the other; or else a panel.
   const int64_t weights = plan.steps * (p1 - p0) * plan.columns * static_cast<int64_t>(sizeof(T));  // fits: below the pack's size
   if (weights <= 24 << 10) {
-    for (int64_t group = 0; group < groups; ++group)
-      for (int64_t panel = p0; panel < p1; ++panel) run(panel, group);
+    each_group([&](int64_t group, int64_t first, int64_t rows) {
+      for (int64_t panel = p0; panel < p1; ++panel) run(panel, group, first, rows);
+    });
     activate(p0, p1);
   } else {
     for (int64_t panel = p0; panel < p1; ++panel) {
-      for (int64_t group = 0; group < groups; ++group) run(panel, group);
+      each_group([&](int64_t group, int64_t first, int64_t rows) { run(panel, group, first, rows); });
       activate(panel, panel + 1);
     }
   }
