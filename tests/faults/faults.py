@@ -26,6 +26,13 @@ FAULTS = [
         ["test_filter_channels"],
     ),
     Fault(
+        "pixels_beside_the_image",
+        "csrc/src/kernels/filter_channels.hpp",
+        "run = 1, look();",
+        "look();",
+        ["test_filter_channels"],
+    ),
+    Fault(
         "lost_tail",
         "csrc/src/kernels/filter_line.hpp",
         "for (; at < g.count; at += lanes<T>)",

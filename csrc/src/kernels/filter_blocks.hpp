@@ -4,8 +4,8 @@
 //   slide   a width and stride known in advance, no dilation: one row of outputs; a row's weights stay in registers
 //   any     every other geometry, and what must not read beyond the last channel; input as operand of the multiply-add
 //
-// Columns outside the image: patch and slide test a bit each input column, which costs less than blocks of their own at the edges. `any`
-// has two bodies, one without tests.
+// Columns outside the image: patch and slide test a bit each of the first and last input columns, which costs less than blocks of their own
+// at the edges. `any` has two bodies, one without tests.
 #pragma once
 
 #include "simd/simd.hpp"
@@ -39,13 +39,17 @@ SEPCONV_INLINE tap_range inside(int64_t start, int64_t dilation, int64_t kernel,
   return {first, end > first ? end : first};
 }
 
-template <bool Inside>
+// Whether an input column of a block may lie outside the image, if each of the block's pixels has a tap inside.
+constexpr bool may_lie_outside(int at, int columns, int width, int stride) { return at < width - 1 || at > (columns - 1) * stride; }
+
 struct patch_3x3 {
-  static constexpr bool partial = false, tests = !Inside;
+  template <bool>
+  using body = patch_3x3;  // inside and at the edges alike
+  static constexpr bool partial = false, tests = true;
 #if SEPCONV_ISA_NUMBER == 2  // 16 registers
-  static constexpr int rows = 2, columns = Inside ? 4 : 1;
+  static constexpr int rows = 2, columns = 4;
 #else
-  static constexpr int rows = 4, columns = Inside ? 5 : 1;
+  static constexpr int rows = 4, columns = 5;
 #endif
   static constexpr int fewest = 1;
   template <bool, class T, int Rows, int Columns>
@@ -57,7 +61,8 @@ struct patch_3x3 {
         const T* column = x;
         unroll<Columns + 2>::run([&](auto q) {
           constexpr int at = decltype(q)::value;
-          if (Inside || taps.bits >> at & 1) {
+          constexpr bool tested = may_lie_outside(at, Columns, 3, 1);
+          if (!tested || taps.bits >> at & 1) {
             const vec<T> value = load(column);
             unroll<Rows>::run([&](auto r) {
               constexpr int row = decltype(r)::value, tap_row = line - row;
@@ -92,7 +97,8 @@ struct slide {
       const T* column = x;
       unroll<(Columns - 1) * Stride + Width>::run([&](auto q) {
         constexpr int at = decltype(q)::value;
-        if (taps.bits >> at & 1) {
+        constexpr bool tested = may_lie_outside(at, Columns, Width, Stride);
+        if (!tested || taps.bits >> at & 1) {
           const vec<T> value = load(column);
           unroll<Width>::run([&](auto r) {  // from the last tap to the first: outputs ascending, each output's taps ascending
             constexpr int j = Width - 1 - decltype(r)::value;

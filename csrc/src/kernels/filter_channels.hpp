@@ -91,9 +91,14 @@ static void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows
     const int64_t left = column * g.stride_width - g.pad_left;
     const bool tests = Body<true>::tests || column < first_inner || column >= end_inner;
     const int64_t stop = !tests ? end_inner : !Body<true>::tests && column < first_inner && first_inner < end ? first_inner : end;
-    const int64_t run = even_piece(stop - column, tests ? Body<false>::columns : Body<true>::columns);
-    const int64_t span = (run - 1) * g.stride_width + (g.kernel_width - 1) * g.dilation_width + 1;
-    taps.lit = inside(left, 1, span, g.input_width, 1);
+    int64_t run = even_piece(stop - column, tests ? Body<false>::columns : Body<true>::columns), span;
+    const auto look = [&] {
+      span = (run - 1) * g.stride_width + (g.kernel_width - 1) * g.dilation_width + 1;
+      taps.lit = inside(left, 1, span, g.input_width, 1);
+    };
+    look();
+    // Pixels that see nothing of the image are rare, and taken one by one.
+    if (Body<true>::tests && (taps.lit.first >= g.kernel_width || span - taps.lit.end >= g.kernel_width)) run = 1, look();
     taps.bits = span < 64 ? (uint64_t{1} << taps.lit.end) - (uint64_t{1} << taps.lit.first) : 0;
     const auto block = tests ? outer.of[rows - 1][run - 1] : inner.of[rows - 1][run - 1];
     block(g, input + left * g.input_column, taps, y);
@@ -126,7 +131,7 @@ static image_fn image_of(const filter_channels_args& g) {
 #if SEPCONV_ISA_NUMBER != 1
   const bool dense = g.dilation_width == 1 && g.dilation_height == 1;
   const int64_t width = g.kernel_width, stride = g.stride_width;
-  if (dense && width == 3 && g.kernel_height == 3 && stride == 1 && g.stride_height == 1) return filter_image<T, patch_3x3>;
+  if (dense && width == 3 && g.kernel_height == 3 && stride == 1 && g.stride_height == 1) return filter_image<T, patch_3x3::body>;
   if (dense && width == 3 && stride == 2) return filter_image<T, slide<3, 2>::body>;
   if (dense && width == 5 && stride == 1) return filter_image<T, slide<5, 1>::body>;
   if (dense && width == 5 && stride == 2) return filter_image<T, slide<5, 2>::body>;
