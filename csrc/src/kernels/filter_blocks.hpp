@@ -22,7 +22,7 @@ struct tap_range {
 struct tap_window {
   tap_range rows;      // of taps inside the image; of the block's input rows, for `patch`
   ptrdiff_t first_tap;  // where the weights begin
-  int64_t columns;
+  int64_t columns, skipped;  // of a row of taps, `any`'s: those that it takes, and the rest
   ptrdiff_t input_row, input_column;  // steps of the input: between rows of taps, between columns
   int64_t stride, dilation;           // of columns
   tap_range lit;                      // the block's input columns inside the image
@@ -124,7 +124,7 @@ struct any_filter {
   template <bool Whole, class T, int Columns>
   static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][Columns], int64_t count) {
     const ptrdiff_t step = taps.stride * taps.input_column;
-    for (int64_t i = taps.rows.first; i < taps.rows.end; ++i, x += taps.input_row) {
+    for (int64_t i = taps.rows.first; i < taps.rows.end; ++i, x += taps.input_row, w += taps.skipped * block_channels<T>) {
       const T* column = x;
       for (int64_t j = 0; j < taps.columns; ++j, column += taps.dilation * taps.input_column, w += block_channels<T>) {
         const vec<T> weight = load(w);

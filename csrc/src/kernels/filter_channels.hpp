@@ -67,6 +67,19 @@ SEPCONV_INLINE int64_t even_piece(int64_t count, int64_t most) {
   return (count + pieces - 1) / pieces;
 }
 
+// The taps that lie inside for the pixel whose taps begin at column `left`, and for how many pixels from it on, of `count`: where dilation is
+// wide, neighbours have the same, and need no tests.
+[[gnu::noinline]] static tap_range same_taps(const filter_channels_args& g, int64_t left, int64_t& count) {
+  const tap_range in = inside(left, g.dilation_width, g.kernel_width, g.input_width, 1);
+  const auto up_to = [&](int64_t tap, int64_t edge) {  // where this tap comes to the edge
+    const int64_t pixels = (edge - left - tap * g.dilation_width + g.stride_width - 1) / g.stride_width;
+    if (pixels < count) count = pixels;
+  };
+  if (in.first > 0) up_to(in.first - 1, 0);
+  if (in.end > in.first) up_to(in.end - 1, g.input_width);
+  return in;
+}
+
 // Output pixels [column, end) of `rows` rows from `row` on, to y.
 template <class T, template <bool> class Body>
 static void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows, int64_t column, int64_t end, T* y) {
@@ -77,6 +90,7 @@ static void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows
   taps.rows = inside(top, g.dilation_height, g.kernel_height, g.input_height, rows);
   taps.first_tap = Body<true>::rows == 1 ? taps.rows.first * g.kernel_width : 0;
   taps.columns = g.kernel_width;
+  taps.skipped = 0;
   taps.input_row = g.dilation_height * g.input_row;
   taps.input_column = g.input_column;
   taps.stride = g.stride_width;
@@ -89,6 +103,18 @@ static void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows
   if (end_inner > end) end_inner = end;
   while (column < end) {
     const int64_t left = column * g.stride_width - g.pad_left;
+    if (!Body<true>::tests && g.dilation_width > 2 * g.stride_width) {
+      int64_t run = end - column;
+      const tap_range in = same_taps(g, left, run);
+      run = even_piece(run, Body<true>::columns);
+      taps.columns = in.end - in.first;
+      taps.skipped = g.kernel_width - taps.columns;
+      taps.first_tap = taps.rows.first * g.kernel_width + in.first;
+      inner.of[rows - 1][run - 1](g, input + (left + in.first * g.dilation_width) * g.input_column, taps, y);
+      y += run * g.output_pixel;
+      column += run;
+      continue;
+    }
     const bool tests = Body<true>::tests || column < first_inner || column >= end_inner;
     const int64_t stop = !tests ? end_inner : !Body<true>::tests && column < first_inner && first_inner < end ? first_inner : end;
     int64_t run = even_piece(stop - column, tests ? Body<false>::columns : Body<true>::columns), span;
