@@ -107,7 +107,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
       copies ? g.depth : checked_mul(round_up(g.channels(), block, "channels"), g.multiplier, "multiplier");
 
   // Fewer pixels first: the patch matrix takes at most half of L2. At least four micro-tiles a tile, so that weights are reused; at
-  // most 512 pixels, or four rows of planes; and about four tiles a thread, or one where pixels are few.
+  // most 512 pixels, or four rows of planes, or eight whose input is widened; and about four tiles a thread, or one where pixels are few.
   const int64_t row_size = checked_mul(depth, element, "workspace");
   s.pass_steps = !pairs ? g.channels() : pairs->packed ? ceil_div(g.channels(), 2) : round_up(g.channels(), 2, "channels");
   s.steps = checked_mul(s.pass_steps, g.multiplier, "multiplier");
@@ -117,9 +117,11 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   const int64_t least = 4 * micro;  // fits: constants
   const int64_t threads = s.threads;
   const bool scarce = threads > 1 && g.pixels < 2 * least * threads;                    // fits: threads has 32 bits
-  const int64_t most = copies ? std::clamp<int64_t>(4 * g.output[2], 512, 2048) : 512;  // fits: sizes below 2^60
+  const int64_t most = copies    ? std::clamp<int64_t>(4 * g.output[2], 512, 2048)  // fits: sizes below 2^60
+                       : s.widens ? std::clamp<int64_t>(8 * g.output[2], 512, 4096)  // fits: likewise
+                                  : 512;
   int64_t pixels = std::clamp<int64_t>(fits, micro, most);
-  const int64_t quantum = copies && g.output[2] > micro && g.output[2] <= pixels ? g.output[2] : micro;  // whole rows for planes and lines
+  const int64_t quantum = (copies || s.widens) && g.output[2] > micro && g.output[2] <= pixels ? g.output[2] : micro;  // whole rows for planes and lines
   if (threads > 1 && !scarce) pixels = std::min(pixels, std::max(least, ceil_div(g.pixels, 4 * threads)));  // fits: likewise
   pixels = std::min(std::max<int64_t>(pixels / quantum, 1) * quantum, std::max<int64_t>(g.pixels, 1));  // fits: at most 2048 or quantum
   s.tiles = ceil_div(g.pixels, pixels);
