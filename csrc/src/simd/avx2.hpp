@@ -86,6 +86,10 @@ SEPCONV_INLINE void store_partial(double* p, vec<double> x, int64_t n) {
   _mm256_maskstore_pd(p, first_lanes<double>(n), reinterpret_cast<__m256d>(x));
 }
 
+SEPCONV_INLINE uvec<float> widen_bits(const bfloat* p) {  // what compilers make of __builtin_convertvector takes three times as long
+  return reinterpret_cast<uvec<float>>(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+
 SEPCONV_INLINE vec<float> widen_half(const half* p) {
   return reinterpret_cast<vec<float>>(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }

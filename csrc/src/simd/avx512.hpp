@@ -94,6 +94,23 @@ SEPCONV_INLINE void store_partial(double* p, vec<double> x, int64_t n) {
   _mm512_mask_storeu_pd(p, static_cast<__mmask8>(first_lanes(n)), reinterpret_cast<__m512d>(x));
 }
 
+SEPCONV_INLINE uvec<float> widen_bits(const bfloat* p) {  // as for AVX2
+  return reinterpret_cast<uvec<float>>(
+      _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+}
+
+// As rounded_to_bfloat, whose upper halves are taken at once.
+SEPCONV_INLINE void narrow_bfloat(bfloat* p, vec<float> x) {
+  const uvec<float> u = reinterpret_cast<uvec<float>>(x), half_up = (u >> 16 & 1u) + 0x7fffu, quiet = u | 0x400000u;
+  const __mmask16 number = _mm512_cmp_ps_mask(reinterpret_cast<__m512>(x), reinterpret_cast<__m512>(x), _CMP_ORD_Q);
+  const __m512i rounded = _mm512_mask_add_epi32(reinterpret_cast<__m512i>(quiet), number, reinterpret_cast<__m512i>(u),
+                                                reinterpret_cast<__m512i>(half_up));
+  typedef short words __attribute__((vector_size(64)));
+  const words upper = {1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
+  const __m512i out = _mm512_maskz_permutexvar_epi16(0xffffffff, reinterpret_cast<__m512i>(upper), rounded);
+  __builtin_memcpy(p, &out, 32);
+}
+
 SEPCONV_INLINE vec<float> widen_half(const half* p) {
   return reinterpret_cast<vec<float>>(
       _mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));

@@ -14,12 +14,16 @@ SEPCONV_INLINE vec<float> load_as(const float* p) { return load(p); }
 SEPCONV_INLINE vec<double> load_as(const double* p) { return load(p); }
 SEPCONV_INLINE vec<float> load_as(const half* p) { return widen_half(p); }
 
-SEPCONV_INLINE vec<float> load_as(const bfloat* p) {
+#if SEPCONV_ISA_NUMBER != 2 && SEPCONV_ISA_NUMBER != 3
+SEPCONV_INLINE uvec<float> widen_bits(const bfloat* p) {
   typedef traits<float>::short_type shorts;
   shorts x;
   __builtin_memcpy(&x, p, sizeof(x));
-  return reinterpret_cast<vec<float>>(__builtin_convertvector(x, uvec<float>) << 16);
+  return __builtin_convertvector(x, uvec<float>);
 }
+#endif
+
+SEPCONV_INLINE vec<float> load_as(const bfloat* p) { return reinterpret_cast<vec<float>>(widen_bits(p) << 16); }
 
 SEPCONV_INLINE void store_as(float* p, vec<float> x) { store(p, x); }
 SEPCONV_INLINE void store_as(double* p, vec<double> x) { store(p, x); }
@@ -34,11 +38,15 @@ SEPCONV_INLINE uvec<float> rounded_to_bfloat(vec<float> x) {
   return (u + (half_up & number)) | quiet;
 }
 
-SEPCONV_INLINE void store_as(bfloat* p, vec<float> x) {
+#if SEPCONV_ISA_NUMBER != 3
+SEPCONV_INLINE void narrow_bfloat(bfloat* p, vec<float> x) {
   typedef traits<float>::short_type shorts;
   const shorts out = __builtin_convertvector(rounded_to_bfloat(x) >> 16, shorts);
   __builtin_memcpy(p, &out, sizeof(out));
 }
+#endif
+
+SEPCONV_INLINE void store_as(bfloat* p, vec<float> x) { narrow_bfloat(p, x); }
 
 #if SEPCONV_ISA_NUMBER != 3  // whose masks know 16-bit lanes
 template <class S>
