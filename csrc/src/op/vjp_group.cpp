@@ -32,10 +32,20 @@ class group_run {
         chunks(m, slab_.own.first * across, slab_.own.last * across, true);
         if (v_.needs_row_gradients()) chunks(m, slab_.own.last * across, slab_.needed.last * across, false);
       }
-      if (v_.wants(SEPCONV_GRADIENT_INPUT)) input_gradient<T>(t_, slab_, c_, worker_);
+      if (v_.wants(SEPCONV_GRADIENT_INPUT)) input_gradient<T>(t_, slab_, c_, row_gradients(0, base_), row_step(), worker_);
       started_ = true;
     }
   }
+
+  // Gradients of depthwise rows, from this pixel of the image on: in scratch, or the output's where it lies, if that is what they are.
+  T* row_gradients(int64_t m, int64_t pixel) const {
+    if (in_place_)
+      return const_cast<T*>(reinterpret_cast<const T*>(t_.output_gradient)) + slab_.image * g_.output_step[0] +
+             pixel * g_.output_step[2] + c_.first;
+    const int64_t pixels = (slab_.needed.last - slab_.needed.first) * (g_.image_pixels / g_.output[v_.axis + 1]);
+    return mine(v_.gradients) + (m * pixels + pixel - base_) * v_.width;
+  }
+  ptrdiff_t row_step() const { return in_place_ ? g_.output_step[2] : v_.width; }
 
   // The sums of the part, to their places.
   void store() {
@@ -117,9 +127,8 @@ class group_run {
       if (differentiates || (own && v_.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL))) gather(m, from, to);
       if (own && v_.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL)) pointwise_gradient(m, from, to, started_ || i > 0);
       if (!v_.needs_row_gradients()) continue;
-      T* gradients = mine(v_.gradients) + (m * (slab_.needed.last - slab_.needed.first) * (g_.image_pixels / g_.output[v_.axis + 1]) +
-                                           from - base_) * v_.width;
-      const bool summed = bare() && output_gradient(m, from, to, gradients);
+      T* gradients = row_gradients(m, from);
+      const bool summed = bare() && !in_place_ && output_gradient(m, from, to, gradients);
       if (!bare()) multiply(m, from, to, gradients);
       if (!own) continue;
       if (wants_bias()) bias_gradient(m, to - from, gradients, summed);
@@ -252,7 +261,7 @@ class group_run {
   // The chunk's share of a bias of the rows.
   void bias_gradient(int64_t m, int64_t pixels, const T* gradients, bool summed) {
     T* of_chunk = mine(v_.sums_of_chunk);
-    if (!summed) v_.sums->sum_pixels(gradients, v_.width, pixels, v_.width, of_chunk);
+    if (!summed) v_.sums->sum_pixels(gradients, row_step(), pixels, in_place_ ? c_.count : v_.width, of_chunk);
     v_.sums->accumulate(of_chunk, v_.width, mine(v_.sums_of_part) + (m * (g_.taps + 1) + g_.taps) * v_.width);
   }
 
@@ -266,7 +275,7 @@ class group_run {
     a.last = last;
     a.channels = (c_.count + v_.block - 1) / v_.block * v_.block;
     a.gradient = gradients;
-    a.gradient_pixel = v_.width;
+    a.gradient_pixel = row_step();
     a.sums = of_chunk;
     v_.sums->filter_gradient(&a);
     v_.sums->accumulate(of_chunk, g_.taps * v_.width, mine(v_.sums_of_part) + m * (g_.taps + 1) * v_.width);
@@ -278,6 +287,9 @@ class group_run {
   const int64_t part_;
   const channel_group c_;
   const int32_t worker_;
+  const bool in_place_ = !g_.multiplies() && v_.storage == v_.sums && v_.multiplier == 1 && v_.repeats == 1 &&
+                         v_.last == derivative_source::none && g_.output_step[3] == 1 && c_.count % v_.block == 0 &&
+                         g_.output_step[1] == g_.output[2] * g_.output_step[2];
   slab slab_ = {};
   int64_t base_ = 0;      // first pixel of the image whose row gradients are kept
   bool started_ = false;  // a slab of this part is done

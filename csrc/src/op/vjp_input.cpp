@@ -33,7 +33,7 @@ range owned(const sepconv_vjp& v, int axis, const phase& p, const slab& s) {
 }  // namespace
 
 template <class T>
-void input_gradient(const vjp_task& t, const slab& s, const channel_group& c, int32_t worker) {
+void input_gradient(const vjp_task& t, const slab& s, const channel_group& c, const T* row_gradients, ptrdiff_t row_step, int32_t worker) {
   const sepconv_vjp& v = *t.v;
   const geometry& g = t.geo();
   constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -43,10 +43,10 @@ void input_gradient(const vjp_task& t, const slab& s, const channel_group& c, in
   T* tile = t.of_worker<T>(v.tile, worker);
   T* second = t.of_worker<T>(v.second, worker);
   filter_channels_args a = {};
-  a.input_column = v.width;
+  a.input_column = row_step;
   a.input_height = v.axis == 0 ? needed : g.output[1];
   a.input_width = v.axis == 1 ? needed : g.output[2];
-  a.input_row = a.input_width * v.width;
+  a.input_row = a.input_width * row_step;
   a.stride_height = a.stride_width = 1;
   a.dilation_height = v.phase_dilation[0];
   a.dilation_width = v.phase_dilation[1];
@@ -67,13 +67,13 @@ void input_gradient(const vjp_task& t, const slab& s, const channel_group& c, in
       a.pad_top = y.pad - rows.first + (v.axis == 0 ? s.needed.first : 0);
       a.pad_left = x.pad - columns.first + (v.axis == 1 ? s.needed.first : 0);
       a.output_width = width;
-      const ptrdiff_t row_step = g.stride[0] * v.gradient_step[1], column_step = g.stride[1] * v.gradient_step[2];
+      const ptrdiff_t line_step = g.stride[0] * v.gradient_step[1], column_step = g.stride[1] * v.gradient_step[2];
       char* const to = static_cast<char*>(t.gradients.input) +
                        (s.image * v.gradient_step[0] + c.first * v.gradient_step[3] +
                         (y.first + rows.first * g.stride[0]) * v.gradient_step[1] +
                         (x.first + columns.first * g.stride[1]) * v.gradient_step[2]) * element;
       const auto filter = [&](int64_t m, int64_t first, int64_t last, int64_t channels, T* out, ptrdiff_t pixel) {
-        const T* const from = t.of_worker<T>(v.gradients, worker) + m * a.input_height * a.input_row;
+        const T* const from = row_gradients + m * a.input_height * a.input_row;
         a.input = from;
         a.end = from + a.input_height * a.input_row;
         a.weights = of_phase + m * blocks * taps * v.block;
@@ -86,10 +86,10 @@ void input_gradient(const vjp_task& t, const slab& s, const channel_group& c, in
       };
       const bool straight = v.storage == v.sums && v.multiplier == 1 && v.repeats == 1 && v.gradient_step[3] == 1;
       if (straight && taps > 0) {  // to where it belongs
-        const bool even = row_step == width * column_step;
+        const bool even = line_step == width * column_step;
         const int64_t run = even ? pixels : width;
         for (int64_t first = 0; first < pixels; first += run)
-          filter(0, first, first + run, c.count, reinterpret_cast<T*>(to) + first / width * row_step, column_step);
+          filter(0, first, first + run, c.count, reinterpret_cast<T*>(to) + first / width * line_step, column_step);
         continue;
       }
       for (int64_t first = 0; first < pixels; first += v.chunk) {
@@ -103,14 +103,14 @@ void input_gradient(const vjp_task& t, const slab& s, const channel_group& c, in
         for (int64_t p = first; p < last;) {
           const int64_t row = p / width, column = p - row * width, here = std::min(width - column, last - p);
           v.storage->store_tile(tile + (p - first) * v.width, v.width, here, c.count / v.repeats,
-                                to + (row * row_step + column * column_step) * element, column_step, v.gradient_step[3]);
+                                to + (row * line_step + column * column_step) * element, column_step, v.gradient_step[3]);
           p += here;
         }
       }
     }
 }
 
-template void input_gradient<float>(const vjp_task&, const slab&, const channel_group&, int32_t);
-template void input_gradient<double>(const vjp_task&, const slab&, const channel_group&, int32_t);
+template void input_gradient<float>(const vjp_task&, const slab&, const channel_group&, const float*, ptrdiff_t, int32_t);
+template void input_gradient<double>(const vjp_task&, const slab&, const channel_group&, const double*, ptrdiff_t, int32_t);
 
 }  // namespace sepconv

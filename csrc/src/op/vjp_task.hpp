@@ -67,7 +67,7 @@ void run_group(const vjp_task& t, int64_t part, int64_t group, int32_t worker);
 
 // The input's gradient of a slab, from the gradients of its rows.
 template <class T>
-void input_gradient(const vjp_task& t, const slab& s, const channel_group& c, int32_t worker);
+void input_gradient(const vjp_task& t, const slab& s, const channel_group& c, const T* row_gradients, ptrdiff_t row_step, int32_t worker);
 
 void run_vjp(const vjp_task& t);
 
