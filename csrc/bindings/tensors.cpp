@@ -48,6 +48,7 @@ class form {
   form() = default;
   explicit form(const dl_tensor* t) {
     if (!t) return;
+    if (!t->strides) throw py::value_error("a tensor must come with strides");
     code_ = t->code, bits_ = t->bits;
     sizes_.assign(t->shape, t->shape + t->axes);
     sizes_.insert(sizes_.end(), t->strides, t->strides + t->axes);
