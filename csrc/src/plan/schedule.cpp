@@ -123,7 +123,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   int64_t pixels = std::clamp<int64_t>(fits, micro, most);
   const int64_t quantum = (copies || s.widens) && g.output[2] > micro && g.output[2] <= pixels ? g.output[2] : micro;  // whole rows for planes and lines
   if (threads > 1 && !scarce) pixels = std::min(pixels, std::max(least, ceil_div(g.pixels, 4 * threads)));  // fits: likewise
-  pixels = std::min(std::max<int64_t>(pixels / quantum, 1) * quantum, std::max<int64_t>(g.pixels, 1));  // fits: at most 2048 or quantum
+  pixels = std::min(std::max<int64_t>(pixels / quantum, 1) * quantum, std::max<int64_t>(g.pixels, 1));  // fits: at most 4096 or quantum
   s.tiles = ceil_div(g.pixels, pixels);
 
   // With less than a micro-tile a thread, threads share the filters instead, and the patch matrix; but only for weights that a thread
