@@ -99,15 +99,17 @@ SEPCONV_INLINE uvec<float> widen_bits(const bfloat* p) {  // as for AVX2
       _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
 }
 
-// As rounded_to_bfloat, whose upper halves are taken at once.
-SEPCONV_INLINE void narrow_bfloat(bfloat* p, vec<float> x) {
+SEPCONV_INLINE uvec<float> rounded_to_bfloat(vec<float> x) {  // as in simd/convert.hpp, by a mask
   const uvec<float> u = reinterpret_cast<uvec<float>>(x), half_up = (u >> 16 & 1u) + 0x7fffu, quiet = u | 0x400000u;
   const __mmask16 number = _mm512_cmp_ps_mask(reinterpret_cast<__m512>(x), reinterpret_cast<__m512>(x), _CMP_ORD_Q);
-  const __m512i rounded = _mm512_mask_add_epi32(reinterpret_cast<__m512i>(quiet), number, reinterpret_cast<__m512i>(u),
-                                                reinterpret_cast<__m512i>(half_up));
+  return reinterpret_cast<uvec<float>>(_mm512_mask_add_epi32(reinterpret_cast<__m512i>(quiet), number, reinterpret_cast<__m512i>(u),
+                                                             reinterpret_cast<__m512i>(half_up)));
+}
+
+SEPCONV_INLINE void store_upper_halves(bfloat* p, uvec<float> x) {
   typedef short words __attribute__((vector_size(64)));
   const words upper = {1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
-  const __m512i out = _mm512_maskz_permutexvar_epi16(0xffffffff, reinterpret_cast<__m512i>(upper), rounded);
+  const __m512i out = _mm512_maskz_permutexvar_epi16(0xffffffff, reinterpret_cast<__m512i>(upper), reinterpret_cast<__m512i>(x));
   __builtin_memcpy(p, &out, 32);
 }
 

@@ -29,6 +29,7 @@ SEPCONV_INLINE void store_as(float* p, vec<float> x) { store(p, x); }
 SEPCONV_INLINE void store_as(double* p, vec<double> x) { store(p, x); }
 SEPCONV_INLINE void store_as(half* p, vec<float> x) { narrow_half(p, x); }
 
+#if SEPCONV_ISA_NUMBER != 3
 // To nearest even by integers, in the upper halves; a NaN is cut, and stays one.
 SEPCONV_INLINE uvec<float> rounded_to_bfloat(vec<float> x) {
   const uvec<float> u = reinterpret_cast<uvec<float>>(x);
@@ -38,15 +39,14 @@ SEPCONV_INLINE uvec<float> rounded_to_bfloat(vec<float> x) {
   return (u + (half_up & number)) | quiet;
 }
 
-#if SEPCONV_ISA_NUMBER != 3
-SEPCONV_INLINE void narrow_bfloat(bfloat* p, vec<float> x) {
+SEPCONV_INLINE void store_upper_halves(bfloat* p, uvec<float> x) {
   typedef traits<float>::short_type shorts;
-  const shorts out = __builtin_convertvector(rounded_to_bfloat(x) >> 16, shorts);
+  const shorts out = __builtin_convertvector(x >> 16, shorts);
   __builtin_memcpy(p, &out, sizeof(out));
 }
 #endif
 
-SEPCONV_INLINE void store_as(bfloat* p, vec<float> x) { narrow_bfloat(p, x); }
+SEPCONV_INLINE void store_as(bfloat* p, vec<float> x) { store_upper_halves(p, rounded_to_bfloat(x)); }
 
 #if SEPCONV_ISA_NUMBER != 3  // whose masks know 16-bit lanes
 template <class S>
