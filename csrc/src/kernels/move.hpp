@@ -112,22 +112,23 @@ struct part_of {  // lanes from Part * Rows on
 };
 
 // Up to Rows rows by up to a vector of columns; rows end up next to one another. Fewer rows than lanes are transposed in parts of a vector.
-template <int Rows, class T, class S>
-static void store_transposed(const T* x, ptrdiff_t source_row, int64_t rows, int64_t columns, S* y, ptrdiff_t target_column) {
+template <int Rows, class T>
+static void store_transposed(const T* x, ptrdiff_t source_row, int64_t rows, int64_t columns, T* y, ptrdiff_t target_column) {
+  constexpr bool masks = masked_stores_are_free;  // no code for whole vectors, for its size
   vec<T> row[Rows];
   unroll<Rows>::run([&](auto r) {
     constexpr int i = decltype(r)::value;
-    row[i] = i >= rows ? vec<T>{} : columns == lanes<T> ? load(x + i * source_row) : load_partial(x + i * source_row, columns);
+    row[i] = i >= rows ? vec<T>{} : !masks && columns == lanes<T> ? load(x + i * source_row) : load_partial(x + i * source_row, columns);
   });
   transpose_step<1>(row);
   unroll<lanes<T>>::run([&](auto c) {
     constexpr int i = decltype(c)::value;
     if (i >= columns) return;
     const vec<T> out = shuffle<T, part_of<i / Rows, Rows>>(row[i % Rows], row[i % Rows]);
-    if (rows == lanes<T>)
-      store_as(y + i * target_column, out);
+    if (!masks && rows == lanes<T>)
+      store(y + i * target_column, out);
     else
-      store_as_partial(y + i * target_column, out, rows);
+      store_partial(y + i * target_column, out, rows);
   });
 }
 
@@ -173,11 +174,18 @@ static void store_tile(const void* source, ptrdiff_t source_row, int64_t rows, i
     }
     for (int64_t r = 0; r < rows; r += lanes<T>)
       for (int64_t c = 0; c < columns; c += lanes<T>) {
-        constexpr int half = lanes<T> < 16 || sizeof(S) != sizeof(T) ? lanes<T> : lanes<T> / 2;  // no more, for the size of its code
-        const int64_t rest = rows - r < lanes<T> ? rows - r : lanes<T>;
-        const auto store = rest > half ? store_transposed<lanes<T>, T, S> : store_transposed<half, T, S>;
-        store(x + r * source_row + c, source_row, rest, columns - c < lanes<T> ? columns - c : lanes<T>, y + r + c * target_column,
-              target_column);
+        constexpr int half = lanes<T> < 16 ? lanes<T> : lanes<T> / 2;  // no more, for the size of its code
+        const int64_t rest = rows - r < lanes<T> ? rows - r : lanes<T>, here = columns - c < lanes<T> ? columns - c : lanes<T>;
+        const auto transpose = rest > half ? store_transposed<lanes<T>, T> : store_transposed<half, T>;
+        const T* const from = x + r * source_row + c;
+        S* to = y + r + c * target_column;
+        if constexpr (sizeof(S) == sizeof(T)) {
+          transpose(from, source_row, rest, here, to, target_column);
+        } else {
+          T turned[lanes<T> * lanes<T>];
+          transpose(from, source_row, rest, here, turned, lanes<T>);
+          for (int64_t k = 0; k < here; ++k, to += target_column) store_as_partial(to, load_partial(turned + k * lanes<T>, rest), rest);
+        }
       }
     return;
   }
