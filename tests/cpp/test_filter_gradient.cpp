@@ -42,7 +42,7 @@ void check(const kernel_set& k, generator& r, flush side) {
   for (int64_t c = 0; c < a.channels; ++c)
     for (int64_t t = 0; t < taps; ++t) {
       const int64_t at = (c / block * taps + t) * block + c % block;
-      T sum = static_cast<T>(at % 5);
+      T sum = 0;
       for (int64_t q = a.first; q < a.last; ++q) {
         const int64_t h = q / a.output_width * a.stride_height + t / a.kernel_width * a.dilation_height - a.pad_top;
         const int64_t w = q % a.output_width * a.stride_width + t % a.kernel_width * a.dilation_width - a.pad_left;

@@ -1,8 +1,7 @@
 // The gradient of a depthwise kernel, with lanes over channels: each tap sums input times output gradient over a run of output pixels,
 // in raster order, one accumulator a tap and channel. What lies outside the image is left out.
 //
-// Up to four taps of a kernel row and two vectors of channels go at a time, or all nine of a 3x3 kernel and one vector; their sums stay in
-// registers along a row.
+// Rows of outputs that see the same kernel rows go together. Up to 3x5 taps sum them at a time, in registers.
 #pragma once
 
 #include "kernels/filter_blocks.hpp"
@@ -10,127 +9,128 @@
 namespace sepconv {
 namespace SEPCONV_ISA {
 
+// Of a kernel: rows, and taps of a row.
 #if SEPCONV_ISA_NUMBER == 1  // for the size of its code
-constexpr int most_gradient_taps = 1, most_gradient_vectors = 1;
+constexpr int most_gradient_rows = 1;
+template <class T>
+constexpr int most_gradient_taps = 1;
 #else
-constexpr int most_gradient_taps = 4, most_gradient_vectors = 2;
+constexpr int most_gradient_rows = 3;
+template <class T>
+constexpr int most_gradient_taps = sizeof(T) == 4 ? 5 : 3;
 #endif
 
-// One row of outputs, seen by a group of taps of one kernel row, or of several.
+// What neighbouring taps sum.
 template <class T>
-struct gradient_row {
-  const T* x;          // input row of the first kernel row, column 0, first channel
-  ptrdiff_t x_row;     // elements, from one kernel row to the next
-  ptrdiff_t x_column;  // elements
-  const T* d;          // gradient of the first output of the run
+struct gradient_walk {
+  int64_t column, pixels, output_width;  // outputs that see all the rows: column of the first, and their number
+  int64_t inner, outer;                  // columns of outputs of which no tap lies outside the image
+  int64_t left, stride, dilation;        // input column of the first tap at the first column of outputs
+  int64_t width;                         // of the image
+  const T* x;                            // what that tap reads there, for the first row of outputs
+  ptrdiff_t x_row, x_pixel;              // elements, from one output to the one below, to the next
+  ptrdiff_t tap_row, tap_column;         // elements, from one tap to the one below, to the next
+  const T* d;                            // gradient of the first output
   ptrdiff_t d_pixel;
-  int64_t left, stride, dilation;  // input column of the group's first tap at the run's first output
-  int64_t width, count;            // of the input row; outputs
 };
 
-// sums: [kernel row][tap][lane], `sums_row` from one kernel row to the next.
-template <class T, int Rows, int Taps, int Vectors>
-static void gradient_taps(const gradient_row<T>& g, T* sums, ptrdiff_t sums_row) {
-  vec<T> sum[Rows * Taps][Vectors];
-  const auto each = [&](auto&& visit) {
-    unroll<Rows * Taps>::run([&](auto t) {
-      unroll<Vectors>::run([&](auto v) {
-        constexpr int row = decltype(t)::value / Taps, tap = decltype(t)::value % Taps;
-        visit(sum[decltype(t)::value][decltype(v)::value],
-              sums + row * sums_row + tap * block_channels<T> + decltype(v)::value * lanes<T>);
-      });
+// sums: [tap][lane], `sums_row` from one kernel row to the next.
+template <class T, int Rows, int Taps>
+static void gradient_taps(const gradient_walk<T>& g, T* sums, ptrdiff_t sums_row) {
+  vec<T> sum[Rows][Taps];
+  const auto each = [&](auto&& visit) __attribute__((always_inline)) {
+    unroll<Rows * Taps>::run([&](auto i) __attribute__((always_inline)) {
+      constexpr int row = decltype(i)::value / Taps, tap = decltype(i)::value % Taps;
+      visit(sum[row][tap], sums + row * sums_row + tap * block_channels<T>);
     });
   };
   each([](vec<T>& s, const T* at) { s = load(at); });
-  // The outputs whose taps all lie inside the row lie between the two edges.
-  const int64_t last = g.left + (Taps - 1) * g.dilation;  // column of the last tap at the first output
-  int64_t inner = -g.left + g.stride - 1, end = g.width - 1 - last + g.stride;
-  if (g.stride > 1) inner /= g.stride, end /= g.stride;
-  if (g.left >= 0) inner = 0;
-  if (last >= g.width) end = 0;
-  if (inner > g.count) inner = g.count;
-  if (end > g.count) end = g.count;
-  if (end < inner) end = inner;
-  const ptrdiff_t tap_step = g.dilation * g.x_column;
-  const auto pixel = [&](int64_t p, auto whole) __attribute__((always_inline)) {  // or the sums live in memory
-    const int64_t column = g.left + p * g.stride;
-    const T* d = g.d + p * g.d_pixel;
-    vec<T> gradient[Vectors];
-    unroll<Vectors>::run([&](auto v) { gradient[decltype(v)::value] = load(d + decltype(v)::value * lanes<T>); });
-    unroll<Taps>::run([&](auto t) {
-      constexpr int tap = decltype(t)::value;
-      const int64_t at = column + tap * g.dilation;
-      if (!decltype(whole)::value && (at < 0 || at >= g.width)) return;
-      const T* x = g.x + column * g.x_column + tap * tap_step;
-      unroll<Rows>::run([&](auto r) {
-        unroll<Vectors>::run([&](auto v) {
-          vec<T>& s = sum[decltype(r)::value * Taps + tap][decltype(v)::value];
-          s = fma(load(x + decltype(r)::value * g.x_row + decltype(v)::value * lanes<T>), gradient[decltype(v)::value], s);
+  const T *d = g.d, *line = g.x;
+  int64_t column = g.column, pixels = g.pixels;
+  for (; pixels > 0; line += g.x_row, column = 0) {
+    const int64_t end = pixels < g.output_width - column ? column + pixels : g.output_width;
+    const T* x = line + column * g.x_pixel;
+    pixels -= end - column;
+    const auto pixel = [&](auto whole) __attribute__((always_inline)) {  // or the sums live in memory
+      vec<T> gradient = load(d);
+      SEPCONV_IN_REGISTER(gradient);
+      unroll<Taps>::run([&](auto t) __attribute__((always_inline)) {
+        constexpr int tap = decltype(t)::value;
+        const int64_t at = g.left + column * g.stride + tap * g.dilation;
+        if (!decltype(whole)::value && (at < 0 || at >= g.width)) return;
+        unroll<Rows>::run([&](auto r) __attribute__((always_inline)) {
+          constexpr int tap_row = decltype(r)::value;
+          sum[tap_row][tap] = fma(load(x + tap_row * g.tap_row + tap * g.tap_column), gradient, sum[tap_row][tap]);
         });
       });
-    });
-  };
-  int64_t p = 0;
-  for (; p < inner; ++p) pixel(p, index<0>{});
-  for (; p < end; ++p) pixel(p, index<1>{});
-  for (; p < g.count; ++p) pixel(p, index<0>{});
+      ++column, x += g.x_pixel, d += g.d_pixel;
+    };
+    const int64_t outer = g.outer < end ? g.outer : end;
+    while (column < end) {
+      if (column < g.inner || column >= outer)
+        pixel(index<0>{});
+      else
+        do pixel(index<1>{});
+        while (column < outer);
+    }
+  }
   each([](vec<T>& s, T* at) { store(at, s); });
 }
 
-// All taps of one kernel row, and a block of channels. sums: [tap][lane].
-template <class T>
-static void gradient_block(const filter_gradient_args& a, gradient_row<T> g, T* sums) {
-  constexpr int vectors = block_channels<T> / lanes<T>, most = vectors < most_gradient_vectors ? vectors : most_gradient_vectors;
-  const int64_t groups = (a.kernel_width + most_gradient_taps - 1) / most_gradient_taps, left = g.left;
-  for (int v = 0; v < vectors; v += most)
-    for (int64_t i = 0; i < groups; ++i) {  // even groups
-      const int64_t first = i * a.kernel_width / groups, taps = (i + 1) * a.kernel_width / groups - first;
-      gradient_row<T> here = g;
-      here.x = g.x + v * lanes<T>;
-      here.d = g.d + v * lanes<T>;
-      here.left = left + first * g.dilation;
-      T* s = sums + first * block_channels<T> + v * lanes<T>;
-      unroll<most_gradient_taps>::run([&](auto t) {
-        if (taps == decltype(t)::value + 1) gradient_taps<T, 1, decltype(t)::value + 1, most>(here, s, 0);
-      });
-    }
-}
+// The least n >= 0 for which start + n * step >= 0.
+SEPCONV_INLINE int64_t steps_to(int64_t start, int64_t step) { return start >= 0 ? 0 : divide(-start + step - 1, step); }
 
 template <class T>
 static void filter_gradient(const filter_gradient_args* args) {
   const filter_gradient_args& a = *args;
-  gradient_row<T> g = {};
-  g.x_column = a.input_column;
-  g.d_pixel = a.gradient_pixel;
+  const int64_t taps = a.kernel_height * a.kernel_width, groups = (a.kernel_width + most_gradient_taps<T> - 1) / most_gradient_taps<T>;
+  T* const sums = static_cast<T*>(a.sums);
+  for (int64_t i = 0; i < taps * a.channels; i += lanes<T>) store(sums + i, vec<T>{});
+  const auto rows_at = [&](int64_t row) {  // the kernel rows that a row of outputs sees
+    return inside(row * a.stride_height - a.pad_top, a.dilation_height, a.kernel_height, a.input_height, 1);
+  };
+  gradient_walk<T> g = {};
+  g.output_width = a.output_width;
   g.stride = a.stride_width;
   g.dilation = a.dilation_width;
   g.width = a.input_width;
+  g.x_row = a.stride_height * a.input_row;
+  g.x_pixel = a.stride_width * a.input_column;
+  g.tap_row = a.dilation_height * a.input_row;
+  g.tap_column = a.dilation_width * a.input_column;
+  g.d_pixel = a.gradient_pixel;
   const T* d = static_cast<const T*>(a.gradient);
-  for (int64_t pixel = a.first; pixel < a.last; pixel += g.count, d += g.count * a.gradient_pixel) {
-    const int64_t row = pixel / a.output_width, column = pixel - row * a.output_width;
-    g.count = a.last - pixel < a.output_width - column ? a.last - pixel : a.output_width - column;
-    g.left = column * a.stride_width - a.pad_left;
+  for (int64_t pixel = a.first, row = pixel / a.output_width; pixel < a.last; pixel += g.pixels, d += g.pixels * a.gradient_pixel) {
     const int64_t top = row * a.stride_height - a.pad_top;
-    const tap_range rows = inside(top, a.dilation_height, a.kernel_height, a.input_height, 1);
-    g.x_row = a.dilation_height * a.input_row;
-#if SEPCONV_ISA_NUMBER != 1
-    if (a.kernel_width == 3 && rows.end - rows.first == 3 && a.kernel_height == 3) {
-      for (int64_t c = 0; c < a.channels; c += lanes<T>) {
-        g.x = static_cast<const T*>(a.input) + top * a.input_row + c;
-        g.d = d + c;
-        gradient_taps<T, 3, 3, 1>(g, static_cast<T*>(a.sums) + c / block_channels<T> * 9 * block_channels<T> + c % block_channels<T>,
-                                  3 * block_channels<T>);
+    const tap_range rows = rows_at(row);
+    tap_range next = rows;
+    g.column = pixel - row * a.output_width;
+    while (next.first == rows.first && next.end == rows.end && row * a.output_width < a.last) next = rows_at(++row);
+    g.pixels = (row * a.output_width < a.last ? row * a.output_width : a.last) - pixel;
+    const int64_t row_groups = (rows.end - rows.first + most_gradient_rows - 1) / most_gradient_rows;
+    for (int64_t upper = 0; upper < row_groups; ++upper) {  // even groups
+      const int64_t i = rows.first + upper * (rows.end - rows.first) / row_groups;
+      const int64_t high = rows.first + (upper + 1) * (rows.end - rows.first) / row_groups - i;
+      for (int64_t group = 0; group < groups; ++group) {
+        const int64_t first = group * a.kernel_width / groups, wide = (group + 1) * a.kernel_width / groups - first;
+        g.left = first * a.dilation_width - a.pad_left;
+        g.inner = steps_to(g.left, a.stride_width);
+        g.outer = steps_to(g.left + (wide - 1) * a.dilation_width - a.input_width, a.stride_width);
+        const T* const x = static_cast<const T*>(a.input) + (top + i * a.dilation_height) * a.input_row + g.left * a.input_column;
+        const auto sums_at = [&](int64_t c) {
+          return sums + (c / block_channels<T> * taps + i * a.kernel_width + first) * block_channels<T> + c % block_channels<T>;
+        };
+        unroll<most_gradient_rows * most_gradient_taps<T>>::run([&](auto n) {
+          constexpr int Rows = decltype(n)::value / most_gradient_taps<T> + 1, Taps = decltype(n)::value % most_gradient_taps<T> + 1;
+          if (high == Rows && wide == Taps)
+            for (int64_t c = 0; c < a.channels; c += lanes<T>) {
+              g.x = x + c;
+              g.d = d + c;
+              gradient_taps<T, Rows, Taps>(g, sums_at(c), a.kernel_width * block_channels<T>);
+            }
+        });
       }
-      continue;
     }
-#endif
-    for (int64_t i = rows.first; i < rows.end; ++i)
-      for (int64_t c = 0; c < a.channels; c += block_channels<T>) {
-        g.x = static_cast<const T*>(a.input) + (top + i * a.dilation_height) * a.input_row + c;
-        g.d = d + c;
-        gradient_block<T>(a, g,
-                          static_cast<T*>(a.sums) + (c * a.kernel_height + i * block_channels<T>) * a.kernel_width);
-      }
   }
 }
 

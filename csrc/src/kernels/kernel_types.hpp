@@ -139,7 +139,7 @@ struct filter_outputs_args {
 struct filter_gradient_args : tap_geometry {
   const void* gradient;  // T, of pixel `first`, first channel
   ptrdiff_t gradient_pixel;
-  void* sums;  // T [block][tap][channel], added to along the chain
+  void* sums;  // T [block][tap][channel], of this chunk
 };
 
 // The name of a storage type and what computes on it.

@@ -1,6 +1,7 @@
 // The second region: a group of channels over the slabs of a part. Depthwise rows are recomputed a chunk at a time; only the gradients
 // of a slab's rows are kept, until the input's gradient is made from them.
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -26,7 +27,7 @@ class group_run {
       slab_ = slab_of(v_, unit);
       const int64_t across = g_.image_pixels / g_.output[v_.axis + 1];
       base_ = slab_.needed.first * across;
-      if (needs_rows() || v_.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL)) see_input();
+      if (v_.needs_rows() || v_.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL)) see_input();
       for (int64_t m = 0; m < v_.multiplier; ++m) {
         if (v_.needs_row_gradients()) chunks(m, slab_.needed.first * across, slab_.own.first * across, false);
         chunks(m, slab_.own.first * across, slab_.own.last * across, true);
@@ -56,7 +57,10 @@ class group_run {
       for (int64_t c = 0; c < c_.count; c += v_.block) {
         const int64_t k = (c_.first + c) * v_.multiplier + m, count = std::min(v_.block, c_.count - c);
         const auto spread = [&](const T* from, T* to) {
-          for (int64_t i = 0; i < count; ++i) to[k + i * v_.multiplier] = from[i];
+          if (v_.multiplier == 1 && count == block_channels<T>)
+            std::memcpy(to + k, from, sizeof(T) * block_channels<T>);
+          else
+            for (int64_t i = 0; i < count; ++i) to[k + i * v_.multiplier] = from[i];
         };
         for (int64_t tap = 0; tap < g_.taps && v_.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL); ++tap)
           spread(sums + c * g_.taps + tap * v_.block, kernel + tap * g_.depth);
@@ -69,9 +73,6 @@ class group_run {
   T* mine(region r) const { return t_.of_worker<T>(r, worker_); }
   bool bare() const { return !g_.multiplies(); }
   bool wants_bias() const { return v_.wants(bare() ? SEPCONV_GRADIENT_BIAS : SEPCONV_GRADIENT_DEPTHWISE_BIAS); }
-  bool needs_rows() const {
-    return v_.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL) || (v_.needs_row_gradients() && v_.middle != derivative_source::none);
-  }
 
   T* target(void* whole, std::size_t in_part) const {
     if (part_ == 0) return static_cast<T*>(whole);
@@ -268,7 +269,6 @@ class group_run {
   // The chunk's share of the depthwise kernel's gradient.
   void kernel_gradient(int64_t m, int64_t first, int64_t last, const T* gradients) {
     T* of_chunk = mine(v_.sums_of_chunk);
-    std::fill_n(of_chunk, g_.taps * v_.width, T(0));
     filter_gradient_args a = {};
     static_cast<tap_geometry&>(a) = taps_;
     a.first = first;
@@ -278,7 +278,7 @@ class group_run {
     a.gradient_pixel = row_step();
     a.sums = of_chunk;
     v_.sums->filter_gradient(&a);
-    v_.sums->accumulate(of_chunk, g_.taps * v_.width, mine(v_.sums_of_part) + m * (g_.taps + 1) * v_.width);
+    v_.sums->accumulate(of_chunk, g_.taps * a.channels, mine(v_.sums_of_part) + m * (g_.taps + 1) * v_.width);
   }
 
   const vjp_task& t_;

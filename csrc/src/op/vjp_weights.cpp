@@ -1,5 +1,6 @@
 // The first region: weights in the orders that the steps read, and the masked output gradient.
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "op/task.hpp"
@@ -31,10 +32,11 @@ void pack_blocks(const sepconv_vjp& v, const channel_group& c, int64_t rows, int
       for (int64_t row = 0; row < rows; ++row)
         for (int64_t column = 0; column < columns; ++column, y += v.block) {
           const T* const x = first_of(row, column);
-          if (dense && count > 0)
-            std::copy_n(x + offsets[0], count, y);
-          else
-            for (int64_t i = 0; i < count; ++i) y[i] = x[offsets[i]];
+          if (dense && count == block_channels<T>) {
+            std::memcpy(y, x + offsets[0], sizeof(T) * block_channels<T>);
+            continue;
+          }
+          for (int64_t i = 0; i < count; ++i) y[i] = x[offsets[i]];
           std::fill(y + count, y + v.block, T(0));
         }
     }
@@ -64,8 +66,10 @@ void pack_group(const vjp_task& t, int64_t group) {
   const filter_steps of_kernel = kernel ? filter_steps{step[2], step[3]} : filter_steps{0, 0};
   const filter_steps of_bias = bias ? filter_steps{g.multiplier, 1} : filter_steps{0, 0};
   const auto weights = [&](int64_t row, int64_t column) { return kernel ? kernel + row * step[0] + column * step[1] : &one; };
-  pack_blocks(v, c, g.kernel[0], g.kernel[1], of_kernel, t.shared<T>(v.blocked), weights);
-  pack_blocks(v, c, 1, 1, of_bias, t.shared<T>(v.blocked_bias), [&](int64_t, int64_t) { return bias ? bias : &zero; });
+  if (v.needs_rows()) {
+    pack_blocks(v, c, g.kernel[0], g.kernel[1], of_kernel, t.shared<T>(v.blocked), weights);
+    pack_blocks(v, c, 1, 1, of_bias, t.shared<T>(v.blocked_bias), [&](int64_t, int64_t) { return bias ? bias : &zero; });
+  }
   if (group == 0) std::fill_n(t.shared<T>(v.zeros), std::max<int64_t>(v.width, 64), T(0));
   if (v.wants(SEPCONV_GRADIENT_INPUT)) {
     T* to = t.shared<T>(v.reversed);

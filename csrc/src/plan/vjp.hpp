@@ -80,6 +80,9 @@ struct sepconv_vjp {
     return wants(SEPCONV_GRADIENT_INPUT | SEPCONV_GRADIENT_DEPTHWISE_KERNEL | SEPCONV_GRADIENT_DEPTHWISE_BIAS) ||
            (wants(SEPCONV_GRADIENT_BIAS) && !geometry.multiplies());
   }
+  bool needs_rows() const {
+    return wants(SEPCONV_GRADIENT_POINTWISE_KERNEL) || (needs_row_gradients() && middle != sepconv::derivative_source::none);
+  }
 };
 
 namespace sepconv {

@@ -11,6 +11,15 @@
 
 #define SEPCONV_INLINE inline __attribute__((always_inline))
 
+// Keeps a loaded vector in a register: else a compiler may load it again for each of its uses.
+#if defined(__x86_64__)
+#define SEPCONV_IN_REGISTER(x) asm("" : "+v"(x))
+#elif defined(__aarch64__)
+#define SEPCONV_IN_REGISTER(x) asm("" : "+w"(x))
+#else
+#define SEPCONV_IN_REGISTER(x)
+#endif
+
 namespace sepconv {
 namespace SEPCONV_ISA {
 
