@@ -180,6 +180,24 @@ TEST(pack, kernels_may_lie_in_any_order) {
   }
 }
 
+// A kernel that is large enough, in whatever order.
+TEST(pack, is_made_by_threads_together) {
+  for (bool over_pixels : {false, true}) {
+    sepconv_spec spec = spec_of(SEPCONV_SEPARABLE, {1, 9, 9, 299}, 333);
+    spec.layout = over_pixels ? SEPCONV_CHANNELS_FIRST : SEPCONV_CHANNELS_LAST;
+    if (over_pixels) spec.input_shape[1] = spec.input_shape[2] = 28;
+    spec.num_threads = 4;
+    ASSERT_EQ(sepconv::plan(spec).info().num_threads, 4);
+    ASSERT_EQ(std::string(sepconv::plan(spec).info().lanes), over_pixels ? "pixels" : "filters");
+    const exact_case c(spec, 3);
+    for (const std::string& isa : isas())
+      for (kernel_order order : {kernel_order::contiguous, kernel_order::pytorch, kernel_order::backwards}) {
+        const std::vector<double> got = run_on(isa, spec, c.t, {flush::back, -1, order});
+        EXPECT_TRUE(same(got, c.expected)) << isa << ' ' << static_cast<int>(order) << ": " << difference(got, c.expected);
+      }
+  }
+}
+
 TEST(pack, keeps_its_own_copy) {
   const sepconv_spec spec = spec_of(SEPCONV_DEPTHWISE, {1, 3, 3, 1});
   const sepconv::plan plan(spec);

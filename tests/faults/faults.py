@@ -232,6 +232,13 @@ FAULTS = [
         ["test_separable_conv.py"],
     ),
     Fault(
+        "panel_of_other_width",
+        "csrc/src/pack/pack.cpp",
+        "panel * padded(wide) * u.channels",
+        "panel * wide * u.channels",
+        ["test_pack"],
+    ),
+    Fault(
         "callers_float_modes",
         "csrc/src/runtime/parallel.cpp",
         "    const float_modes_guard guard;\n",

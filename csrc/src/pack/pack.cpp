@@ -7,9 +7,12 @@
 #include "pack/widen.hpp"
 #include "plan/checked.hpp"
 #include "runtime/memory.hpp"
+#include "runtime/parallel.hpp"
 
 namespace sepconv {
 namespace {
+
+constexpr std::size_t least_shared = 1 << 18;  // bytes of weights that threads share out
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -92,31 +95,32 @@ void pack_outputs(const unpacked& u, sepconv_pack& p) {
 
 // Panels of `wide` filters; the last one rounded up to `narrow`.
 template <class T>
-void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t narrow, store_tile_fn move_tile) {
-  const int64_t row = u.weights.pointwise_strides[0], column = u.weights.pointwise_strides[1];
+void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t narrow, store_tile_fn move_tile, int32_t threads) {
+  const int64_t row = u.weights.pointwise_strides[0], column = u.weights.pointwise_strides[1], panels = ceil_div(u.filters, wide);
+  const auto padded = [&](int64_t count) { return ceil_div(count, narrow) * narrow; };  // fits: at most a panel more
   // f(first filter, their number, columns with padding, panel)
-  const auto each_panel = [&](auto&& f) {
-    T* y = static_cast<T*>(p.panels);
-    for (int64_t first = 0; first < u.filters; first += wide) {
-      const int64_t count = std::min(wide, u.filters - first);
-      const int64_t columns = ceil_div(count, narrow) * narrow;  // fits: at most a panel more
-      f(first, count, columns, y);
-      y += columns * u.channels * u.multiplier;  // fits: an index
-    }
+  const auto with_panel = [&](int64_t panel, auto&& f) {
+    const int64_t first = panel * wide, count = std::min(wide, u.filters - first);  // fits: an index
+    f(first, count, padded(count), static_cast<T*>(p.panels) + panel * padded(wide) * u.channels * u.multiplier);  // fits: an index
   };
   with_type(u.weights.pointwise_kernel, u.weights.dtype, [&](const auto* x) {
     if (std::is_same<decltype(x), const T*>::value && row == 1 && u.multiplier == 1)  // filters outermost, as in PyTorch
-      return each_panel([&](int64_t first, int64_t count, int64_t columns, T* y) {
-        move_tile(x + first * column, column, count, u.channels, y, 1, columns);  // fits: an index
-        for (int64_t c = 0; c < u.channels && count < columns; ++c) std::fill_n(y + c * columns + count, columns - count, T(0));  // fits
+      return parallel_for(panels, threads, [&](int64_t panel, int32_t) {
+        with_panel(panel, [&](int64_t first, int64_t count, int64_t columns, T* y) {
+          move_tile(x + first * column, column, count, u.channels, y, 1, columns);  // fits: an index
+          for (int64_t c = 0; c < u.channels && count < columns; ++c) std::fill_n(y + c * columns + count, columns - count, T(0));  // fits
+        });
       });
     constexpr int64_t together = 8;  // rows, which are then read from one end to the other: the machine fetches them ahead
-    for (int64_t c0 = 0; c0 < u.channels; c0 += together)
-      each_panel([&](int64_t first, int64_t count, int64_t columns, T* y) {
-        for (int64_t m = 0; m < u.multiplier; ++m)
-          for (int64_t c = c0; c < std::min(c0 + together, u.channels); ++c)
-            spread(x + (c * u.multiplier + m) * row + first * column, column, count, columns, y + (m * u.channels + c) * columns);  // fits
-      });
+    parallel_for(ceil_div(u.channels, together), threads, [&](int64_t piece, int32_t) {
+      const int64_t c0 = piece * together, end = std::min(c0 + together, u.channels);  // fits: at most a piece more
+      for (int64_t panel = 0; panel < panels; ++panel)
+        with_panel(panel, [&](int64_t first, int64_t count, int64_t columns, T* y) {
+          for (int64_t m = 0; m < u.multiplier; ++m)
+            for (int64_t c = c0; c < end; ++c)
+              spread(x + (c * u.multiplier + m) * row + first * column, column, count, columns, y + (m * u.channels + c) * columns);  // fits
+        });
+    });
   });
 }
 
@@ -186,7 +190,7 @@ sepconv_pack* pack(const sepconv_plan& plan, const sepconv_weights& weights) {
   if (g.pairs)
     pack_pairs(u, *p, wide, narrow, *plan.table->pairs);
   else
-    pack_pointwise<T>(u, *p, wide, narrow, plan.kernels->move_tile);
+    pack_pointwise<T>(u, *p, wide, narrow, plan.kernels->move_tile, sizes[6] < least_shared ? 1 : plan.schedule.threads);
   spread(u, u.weights.bias, 0, 1, u.filters, ceil_div(u.filters, wide) * wide, static_cast<T*>(p->bias));  // fits: at most a panel more
   return p.release();
 }
