@@ -66,7 +66,7 @@ class Fresh(Peer):
 
     def prepare(self, case: Case, data: Data) -> dict[str, Candidate]:
         call = _call(case, data)
-        return {"": Candidate(lambda: call(num_threads=self.threads), np.asarray)}
+        return {"": Candidate(partial(call, num_threads=self.threads), np.asarray)}
 
     def train(self, case: Case, data: Data) -> dict[str, Candidate]:
         """`layer.vjp(x)` and its pullback. The layer gets its weights anew before every step, which it has to pack."""
@@ -91,4 +91,4 @@ class Into(Fresh):
         memory = np.zeros(int(np.prod(case.output_shape)) + 16, case.dtype)
         start = (-memory.ctypes.data % 64) // memory.itemsize
         out = memory[start : start + memory.size - 16].reshape(case.output_shape)
-        return {"out": Candidate(lambda: call(out=out, num_threads=self.threads), np.asarray)}
+        return {"out": Candidate(partial(call, out=out, num_threads=self.threads), np.asarray)}

@@ -19,6 +19,7 @@ template <class T>
 void add_parts(const vjp_task& t, const target& to) {
   const sepconv_vjp& v = *t.v;
   constexpr int64_t piece = 4096;
+  if (v.parts == 1) return;
   parallel_for((to.count + piece - 1) / piece, v.threads, [&](int64_t i, int32_t) {
     const int64_t at = i * piece, count = std::min(piece, to.count - at);
     for (int64_t part = 1; part < v.parts; ++part) {
@@ -50,16 +51,20 @@ void run_as(const vjp_task& t) {
   const sepconv_vjp& v = *t.v;
   const geometry& g = t.geo();
   const bool bare = !g.multiplies(), shared = !bare && !v.alone;
-  const int64_t masks = shared ? v.mask_chunks : 0;
-  parallel_for(v.groups + masks, v.threads, [&](int64_t i, int32_t worker) {
-    if (i < v.groups)
-      pack_group<T>(t, i);
-    else
-      mask_chunk<T>(t, i - v.groups, worker);
-  });
+  const bool apart = shared || v.parts > 1;  // else nobody but its task needs what a group packs
+  std::fill_n(t.shared<T>(v.zeros), std::max<int64_t>(v.width, 64), T(0));
+  if (apart)
+    parallel_for(v.groups + (shared ? v.mask_chunks : 0), v.threads, [&](int64_t i, int32_t worker) {
+      if (i < v.groups)
+        pack_group<T>(t, i);
+      else
+        mask_chunk<T>(t, i - v.groups, worker);
+    });
   if (v.wanted != SEPCONV_GRADIENT_BIAS || !shared)
-    parallel_for(v.groups * v.parts, v.threads,
-                 [&](int64_t i, int32_t worker) { run_group<T>(t, i / v.groups, i % v.groups, worker); });
+    parallel_for(v.groups * v.parts, v.threads, [&](int64_t i, int32_t worker) {
+      if (!apart) pack_group<T>(t, i);
+      run_group<T>(t, i / v.groups, i % v.groups, worker);
+    });
   if (v.wants(SEPCONV_GRADIENT_DEPTHWISE_KERNEL)) add_parts<T>(t, {t.gradients.depthwise_kernel, 0, g.depth * g.taps});
   if (v.wants(SEPCONV_GRADIENT_DEPTHWISE_BIAS)) add_parts<T>(t, {t.gradients.depthwise_bias, v.part_depthwise_bias, g.depth});
   if (v.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL))

@@ -70,7 +70,6 @@ void pack_group(const vjp_task& t, int64_t group) {
     pack_blocks(v, c, g.kernel[0], g.kernel[1], of_kernel, t.shared<T>(v.blocked), weights);
     pack_blocks(v, c, 1, 1, of_bias, t.shared<T>(v.blocked_bias), [&](int64_t, int64_t) { return bias ? bias : &zero; });
   }
-  if (group == 0) std::fill_n(t.shared<T>(v.zeros), std::max<int64_t>(v.width, 64), T(0));
   if (v.wants(SEPCONV_GRADIENT_INPUT)) {
     T* to = t.shared<T>(v.reversed);
     for (const phase& y : v.phases[0])
