@@ -53,10 +53,16 @@ struct patch_3x3 {
 #else
   static constexpr int rows = 4, columns = 5;
 #endif
+  static constexpr bool holds_weights = rows == 4;  // in registers
   static constexpr int fewest = 1;
   template <bool, class T, int Rows, int Columns>
   static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[Rows][Columns], int64_t) {
     x -= taps.rows.first * taps.input_row;
+    vec<T> weight[9];
+    if (holds_weights) unroll<9>::run([&](auto t) { weight[decltype(t)::value] = load(w + decltype(t)::value * block_channels<T>); });
+    const auto weight_at = [&](auto t) {
+      return holds_weights ? weight[decltype(t)::value] : load(w + decltype(t)::value * block_channels<T>);
+    };
     unroll<Rows + 2>::run([&](auto i) {
       constexpr int line = decltype(i)::value;
       if (line >= taps.rows.first && line < taps.rows.end) {
@@ -72,7 +78,7 @@ struct patch_3x3 {
                 unroll<Columns>::run([&](auto p) {
                   constexpr int pixel = decltype(p)::value, tap = at - pixel;
                   if constexpr (tap >= 0 && tap < 3)
-                    sum[row][pixel] = fma(value, load(w + (tap_row * 3 + tap) * block_channels<T>), sum[row][pixel]);
+                    sum[row][pixel] = fma(value, weight_at(index<tap_row * 3 + tap>{}), sum[row][pixel]);
                 });
             });
           }

@@ -11,7 +11,6 @@ namespace SEPCONV_ISA {
 template <class T, class Body, int Rows, int Columns>
 static void filter_pixels(const filter_channels_args& g, const T* x, const tap_window& taps, T* y) {
   const int64_t all_taps = g.kernel_height * g.kernel_width;
-  const vec<T> lo = broadcast(static_cast<T>(g.lo)), hi = broadcast(static_cast<T>(g.hi));
   const T* w = static_cast<const T*>(g.weights) + taps.first_tap * block_channels<T>;
   for (int64_t c = 0; c < g.channels; c += lanes<T>) {
     const int64_t block = c / block_channels<T>, lane = c % block_channels<T>, count = g.channels - c;
@@ -24,11 +23,12 @@ static void filter_pixels(const filter_channels_args& g, const T* x, const tap_w
       Body::template run<true>(x + c, taps, w + block * all_taps * block_channels<T> + lane, sum, count);
     else if constexpr (Body::partial)
       Body::template run<false>(x + c, taps, w + block * all_taps * block_channels<T> + lane, sum, count);
+    finish_sums<true, T>(g, sum, [&](auto, auto) __attribute__((always_inline)) { return bias; });
     unroll<Rows>::run([&](auto r) {
       constexpr int row = decltype(r)::value;
       T* line = target + row * g.output_width * g.output_pixel;
       unroll<Columns>::run([&](auto p) {
-        const vec<T> out = clamp<T>(sum[row][decltype(p)::value] + bias, lo, hi);
+        const vec<T> out = sum[row][decltype(p)::value];
         if (part)
           store_partial(line + decltype(p)::value * g.output_pixel, out, held);
         else

@@ -64,12 +64,14 @@ static void multiply(const multiply_args* args) {
   modes.leave();
   pin();
   const T* bias = static_cast<const T*>(g.bias);
-  const vec<T> lo = broadcast(static_cast<T>(g.lo)), hi = broadcast(static_cast<T>(g.hi));
+  constexpr bool large = BiasOfColumn && KStep && 2 * Rows * Vectors > filters_rows * filters_vectors;
+  finish_sums<large, T>(g, sum, [&](auto r, auto v) __attribute__((always_inline)) {
+    return BiasOfColumn ? load(bias + decltype(v)::value * lanes<T>) : broadcast(bias[decltype(r)::value]);
+  });
   T* y = static_cast<T*>(g.output);
   unroll<Rows>::run([&](auto r) {
     unroll<Vectors>::run([&](auto v) {
-      const vec<T> shift = BiasOfColumn ? load(bias + decltype(v)::value * lanes<T>) : broadcast(bias[decltype(r)::value]);
-      const vec<T> out = clamp<T>(sum[decltype(r)::value][decltype(v)::value] + shift, lo, hi);
+      const vec<T> out = sum[decltype(r)::value][decltype(v)::value];
       T* const target = y + decltype(r)::value * g.output_row + decltype(v)::value * lanes<T>;
       if (decltype(v)::value + 1 < Vectors || !P::stores_parts || (!masked_stores_are_free && g.last_lanes == lanes<T>))
         store(target, out);

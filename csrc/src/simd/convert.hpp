@@ -10,6 +10,28 @@ SEPCONV_INLINE vec<T> clamp(vec<T> x, vec<T> lo, vec<T> hi) {
   return at_most(at_least(x, lo), hi);
 }
 
+// Sums of a tile plus bias(row, column), in the bounds g.lo and g.hi. If asked for, infinite ones cost nothing: a comparison for each sum
+// takes as long as a tap.
+template <bool Asks, class T, int Rows, int Columns, class G, class F>
+SEPCONV_INLINE void finish_sums(const G& g, vec<T> (&sum)[Rows][Columns], F&& bias) {
+  const auto each = [&](auto&& f) __attribute__((always_inline)) {  // or the sums live in memory
+    unroll<Rows>::run([&](auto r) __attribute__((always_inline)) {
+      unroll<Columns>::run([&](auto c) __attribute__((always_inline)) {
+        vec<T>& s = sum[decltype(r)::value][decltype(c)::value];
+        s = f(s, r, c);
+      });
+    });
+  };
+  each([&](vec<T> s, auto r, auto c) __attribute__((always_inline)) {
+    s = s + bias(r, c);
+    return Asks ? s : clamp<T>(s, broadcast(static_cast<T>(g.lo)), broadcast(static_cast<T>(g.hi)));
+  });
+  if (Asks && g.lo > -__builtin_inf())
+    each([&](vec<T> s, auto, auto) __attribute__((always_inline)) { return at_least(s, broadcast(static_cast<T>(g.lo))); });
+  if (Asks && g.hi < __builtin_inf())
+    each([&](vec<T> s, auto, auto) __attribute__((always_inline)) { return at_most(s, broadcast(static_cast<T>(g.hi))); });
+}
+
 SEPCONV_INLINE vec<float> load_as(const float* p) { return load(p); }
 SEPCONV_INLINE vec<double> load_as(const double* p) { return load(p); }
 SEPCONV_INLINE vec<float> load_as(const half* p) { return widen_half(p); }
