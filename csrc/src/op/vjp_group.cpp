@@ -58,7 +58,7 @@ class group_run {
         const int64_t k = (c_.first + c) * v_.multiplier + m, count = std::min(v_.block, c_.count - c);
         const auto spread = [&](const T* from, T* to) {
           if (v_.multiplier == 1 && count == block_channels<T>)
-            std::memcpy(to + k, from, sizeof(T) * block_channels<T>);
+            std::memcpy(to + k, from, sizeof(T) * block_channels<T>);  // fits: a cache line
           else
             for (int64_t i = 0; i < count; ++i) to[k + i * v_.multiplier] = from[i];
         };

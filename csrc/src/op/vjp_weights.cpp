@@ -33,7 +33,7 @@ void pack_blocks(const sepconv_vjp& v, const channel_group& c, int64_t rows, int
         for (int64_t column = 0; column < columns; ++column, y += v.block) {
           const T* const x = first_of(row, column);
           if (dense && count == block_channels<T>) {
-            std::memcpy(y, x + offsets[0], sizeof(T) * block_channels<T>);
+            std::memcpy(y, x + offsets[0], sizeof(T) * block_channels<T>);  // fits: a cache line
             continue;
           }
           for (int64_t i = 0; i < count; ++i) y[i] = x[offsets[i]];
