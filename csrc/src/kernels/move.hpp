@@ -44,12 +44,14 @@ SEPCONV_INLINE void copy_line(const S* x, ptrdiff_t step, int64_t count, T* y) {
     if (i < count) store_partial(y + i, load_as_partial(x + i, count - i), count - i);
     return;
   }
+#if SEPCONV_ISA_NUMBER != 1  // for the size of its code
   if (step > 1 && step <= 8 && count > lanes<T>) {
     unroll<7>::run([&](auto s) {
       if (step == decltype(s)::value + 2) copy_every<decltype(s)::value + 2>(x, count, y);
     });
     return;
   }
+#endif
   S line[lanes<T>] = {};
   for (; i < count; i += lanes<T>) {
     const int64_t n = count - i < lanes<T> ? count - i : lanes<T>;
