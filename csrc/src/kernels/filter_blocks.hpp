@@ -29,13 +29,13 @@ struct tap_window {
   uint64_t bits;                      // the same, a bit each, where they are less than 64
 };
 
-SEPCONV_INLINE int64_t divide(int64_t a, int64_t b) { return b == 1 ? a : a / b; }
+// The least n >= 0 for which start + n * step >= 0.
+SEPCONV_INLINE int64_t steps_to(int64_t start, int64_t step) { return start >= 0 ? 0 : step == 1 ? -start : (step - 1 - start) / step; }
 
 // The k in [0, kernel + rows - 1) for which start + k * dilation lies in [0, size). More than one row goes without dilation.
 SEPCONV_INLINE tap_range inside(int64_t start, int64_t dilation, int64_t kernel, int64_t size, int64_t rows) {
   const int64_t most = kernel + rows - 1;
-  int64_t first = start >= 0 ? 0 : divide(-start + dilation - 1, dilation);
-  int64_t end = size > start ? divide(size - start + dilation - 1, dilation) : 0;
+  int64_t first = steps_to(start, dilation), end = steps_to(start - size, dilation);
   if (first > most) first = most;
   if (end > most) end = most;
   return {first, end > first ? end : first};

@@ -77,9 +77,6 @@ static void gradient_taps(const gradient_walk<T>& g, T* sums, ptrdiff_t sums_row
   each([](vec<T>& s, T* at) { store(at, s); });
 }
 
-// The least n >= 0 for which start + n * step >= 0.
-SEPCONV_INLINE int64_t steps_to(int64_t start, int64_t step) { return start >= 0 ? 0 : divide(-start + step - 1, step); }
-
 template <class T>
 static void filter_gradient(const filter_gradient_args* args) {
   const filter_gradient_args& a = *args;

@@ -49,7 +49,7 @@ template <class T>
 void gather_channels(const task& t, const scratch& s, const piece& p, int64_t c0, int64_t c1) {
   const geometry& g = t.geo();
   constexpr int64_t block = block_channels<T>;
-  const int64_t blocks = (g.channels() + block - 1) / block;
+  const int64_t blocks = ceil_div(g.channels(), block);
   const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype));
   const window read(g, p);
   filter_channels_args a = {};

@@ -65,8 +65,8 @@ class phase_planes {
   span inside(int64_t output, int64_t count, int axis, int64_t remainder) const {
     const int64_t stride = g_.stride[axis], size = g_.input[axis + 1];
     const int64_t start = output * stride + remainder - g_.pad_before[axis];
-    const int64_t first = std::min(start >= 0 ? 0 : (-start + stride - 1) / stride, count);
-    const int64_t last = std::min(size > start ? (size - 1 - start) / stride + 1 : 0, count);
+    const int64_t first = std::min(start >= 0 ? 0 : ceil_div(-start, stride), count);
+    const int64_t last = std::min(size > start ? ceil_div(size - start, stride) : 0, count);
     return {first, std::max(first, last), start};
   }
 

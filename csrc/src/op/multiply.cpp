@@ -9,8 +9,6 @@
 namespace sepconv {
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // Buffer [pixel][filter] or, transposed, [filter][pixel]: pixels from q on, filters from f on.
 template <class T>
 void store_buffer(const task& t, const T* tile, int64_t tile_row, int64_t q, int64_t pixels, int64_t f, int64_t filters,

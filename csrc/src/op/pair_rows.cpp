@@ -10,7 +10,7 @@ void pair_rows(const task& t, const scratch& s, pixel_range pixels, int64_t c0, 
   const pair_set& to = *t.plan->table->pairs;
   constexpr int64_t block = block_channels<float>;
   const int64_t pitch = t.sched().pitch, count = pixels.last - pixels.first, pass = t.sched().pass_steps;
-  const int64_t blocks = (g.channels() + block - 1) / block, pair_blocks = (pass + block - 1) / block;
+  const int64_t blocks = ceil_div(g.channels(), block), pair_blocks = ceil_div(pass, block);
   const float* rows = reinterpret_cast<const float*>(s.rows);
   float* pairs = reinterpret_cast<float*>(s.pairs);  // or bfloat_pair, of the same size
   for (int64_t m = 0; m < g.multiplier; ++m) {

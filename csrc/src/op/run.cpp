@@ -42,7 +42,7 @@ rows_of_tile rows_in_scratch(const task& t, pixel_range pixels) {
   const geometry& g = t.geo();
   const bool blocked = t.sched().gather == gather_lanes::channels;
   const int64_t block = blocked ? block_channels<T> : 1;
-  const int64_t count = blocked ? (g.channels() + block - 1) / block * g.multiplier : g.depth;
+  const int64_t count = blocked ? ceil_div(g.channels(), block) * g.multiplier : g.depth;
   return {count, t.sched().pitch * block, (pixels.last - pixels.first) * block};
 }
 
@@ -50,7 +50,7 @@ template <class T>
 void run_tiles(const task& t) {
   const geometry& g = t.geo();
   const int64_t wide = t.sched().multiply == multiply_lanes::filters ? t.sched().columns : t.sched().rows;
-  const int64_t panels = g.multiplies() ? (g.filters() + wide - 1) / wide : 0;
+  const int64_t panels = g.multiplies() ? ceil_div(g.filters(), wide) : 0;
   parallel_for(t.sched().tiles, t.sched().threads, [&](int64_t index, int32_t worker) {
     const scratch s = scratch_of(t, worker);
     const pixel_range pixels = tile(t, index);
@@ -73,8 +73,8 @@ template <class T>
 void run_filters(const task& t) {
   const geometry& g = t.geo();
   constexpr int64_t block = block_channels<T>;
-  const int64_t blocks = (g.channels() + block - 1) / block;
-  const int64_t panels = (g.filters() + t.sched().columns - 1) / t.sched().columns;
+  const int64_t blocks = ceil_div(g.channels(), block);
+  const int64_t panels = ceil_div(g.filters(), t.sched().columns);
   const int64_t shares = int64_t{4} * t.sched().threads;
   for (int64_t index = 0; index < t.sched().tiles; ++index) {
     const pixel_range pixels = tile(t, index);

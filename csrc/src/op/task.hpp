@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pack/pack.hpp"
+#include "plan/checked.hpp"
 #include "plan/plan.hpp"
 
 namespace sepconv {

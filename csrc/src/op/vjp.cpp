@@ -20,7 +20,7 @@ void add_parts(const vjp_task& t, const target& to) {
   const sepconv_vjp& v = *t.v;
   constexpr int64_t piece = 4096;
   if (v.parts == 1) return;
-  parallel_for((to.count + piece - 1) / piece, v.threads, [&](int64_t i, int32_t) {
+  parallel_for(ceil_div(to.count, piece), v.threads, [&](int64_t i, int32_t) {
     const int64_t at = i * piece, count = std::min(piece, to.count - at);
     for (int64_t part = 1; part < v.parts; ++part) {
       const char* from = t.shared<char>(v.partial) + static_cast<std::size_t>(part - 1) * v.part_size + to.in_part;  // fits: in the workspace
@@ -81,7 +81,7 @@ void clear(void* array, int64_t count, std::size_t size) {
 
 channel_group group_of(const sepconv_vjp& v, int64_t index) {
   const int64_t first = index * v.width, count = std::min(v.width, v.channels - first), lanes = v.sums->lanes;
-  return {first, count, (count + lanes - 1) / lanes * lanes};
+  return {first, count, ceil_div(count, lanes) * lanes};
 }
 
 template <class T>

@@ -120,7 +120,7 @@ class group_run {
 
   // Pixels [first, last) of the image, in even chunks.
   void chunks(int64_t m, int64_t first, int64_t last, bool own) {
-    const int64_t count = last - first, pieces = (count + v_.chunk - 1) / v_.chunk;
+    const int64_t count = last - first, pieces = ceil_div(count, v_.chunk);
     for (int64_t i = 0; i < pieces; ++i) {
       const int64_t from = first + i * count / pieces, to = first + (i + 1) * count / pieces;
       if (v_.alone) mask_own(from, to, own, started_ || i > 0);
@@ -201,7 +201,7 @@ class group_run {
   // Gradients of depthwise rows: the masked output gradient times the transposed pointwise kernel.
   void multiply(int64_t m, int64_t first, int64_t last, T* out) {
     const int64_t lanes = v_.sums->lanes, widest = v_.sums->filters_vectors * lanes, most = v_.sums->filters_rows;
-    const int64_t count = last - first, groups = (count + most - 1) / most;
+    const int64_t count = last - first, groups = ceil_div(count, most);
     multiply_args a = {};
     a.bias = t_.shared<T>(v_.zeros);
     a.blocks = v_.filter_blocks;
@@ -273,7 +273,7 @@ class group_run {
     static_cast<tap_geometry&>(a) = taps_;
     a.first = first;
     a.last = last;
-    a.channels = (c_.count + v_.block - 1) / v_.block * v_.block;
+    a.channels = ceil_div(c_.count, v_.block) * v_.block;
     a.gradient = gradients;
     a.gradient_pixel = row_step();
     a.sums = of_chunk;
@@ -287,9 +287,7 @@ class group_run {
   const int64_t part_;
   const channel_group c_;
   const int32_t worker_;
-  const bool in_place_ = !g_.multiplies() && v_.storage == v_.sums && v_.multiplier == 1 && v_.repeats == 1 &&
-                         v_.last == derivative_source::none && g_.output_step[3] == 1 && c_.count % v_.block == 0 &&
-                         g_.output_step[1] == g_.output[2] * g_.output_step[2];
+  const bool in_place_ = reads_gradient_directly(v_, c_.first);
   slab slab_ = {};
   int64_t base_ = 0;      // first pixel of the image whose row gradients are kept
   bool started_ = false;  // a slab of this part is done

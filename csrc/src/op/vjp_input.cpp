@@ -25,7 +25,7 @@ range owned(const sepconv_vjp& v, int axis, const phase& p, const slab& s) {
   if (axis != v.axis) return {0, p.count};
   const int64_t stride = v.geometry.stride[axis];
   const auto before = [&](int64_t input) {  // positions below `input`
-    return std::clamp<int64_t>((input - p.first + stride - 1) / stride, 0, p.count);
+    return std::clamp<int64_t>(ceil_div(input - p.first, stride), 0, p.count);
   };
   return {before(s.input.first), std::max(before(s.input.first), before(s.input.last))};
 }

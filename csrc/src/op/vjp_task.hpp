@@ -1,6 +1,7 @@
 // One run of gradients: what its steps share.
 #pragma once
 
+#include "plan/checked.hpp"
 #include "plan/vjp.hpp"
 
 namespace sepconv {

@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t least_shared = 1 << 18;  // bytes of weights that threads share out
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 struct unpacked {
   const sepconv_weights& weights;

@@ -34,4 +34,8 @@ T checked_mul(T a, T b, const char* what, T c, Rest... rest) {
   return checked_mul(checked_mul(a, b, what), c, what, rest...);
 }
 
+// a / b rounded up and rounded down; b > 0.
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -ceil_div(-a, b); }
+
 }  // namespace sepconv

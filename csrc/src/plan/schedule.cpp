@@ -9,8 +9,6 @@
 namespace sepconv {
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 int64_t round_up(int64_t a, int64_t b, const char* what) { return checked_mul(ceil_div(a, b), b, what); }
 
 // Whether phase planes cost more than the lanes that few channels leave empty. Each channel fills its own: a vector of them takes as many
@@ -33,10 +31,10 @@ bool permutes(const geometry& g, const kernel_set& k) {
   const bool patch = g.kernel == pair{3, 3} && g.stride[0] == 1, wide = g.channels() >= k.lanes, few = g.channels() < k.lanes / 2;
   const bool many = g.taps >= 25, planes = few && g.stride[1] == 1;
   if (g.multiplier == 1 ? wide || (patch ? g.channels() == 1 : few) : many && (wide || planes)) return false;
-  const int64_t others = k.lanes - 1;                                         // fits: constants
-  const int64_t edges = (others + g.depth - 1) / g.depth;                     // fits: of pixels; depth is below 2^60
-  const int64_t channels = (others + g.multiplier - 1) / g.multiplier;        // fits: likewise
-  return (g.stride[1] - 1) * g.channels() <= (others - channels) / edges;     // fits: inside the input, or two rows of it
+  const int64_t others = k.lanes - 1;                                      // fits: constants
+  const int64_t edges = ceil_div(others, g.depth);                         // fits: of pixels; depth is below 2^60
+  const int64_t channels = ceil_div(others, g.multiplier);                 // fits: likewise
+  return (g.stride[1] - 1) * g.channels() <= (others - channels) / edges;  // fits: inside the input, or two rows of it
 }
 
 // Lanes over channels need channels next to one another, and enough of them: with half of a vector or less, lanes over pixels win, unless

@@ -14,8 +14,6 @@ namespace {
 constexpr int64_t slab_blocks = 16384;
 constexpr int64_t least_tasks = 4, most_parts = 16;  // where geometry allows it, so that threads have something to share
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -ceil_div(-a, b); }
 
 int64_t reach(const geometry& g, int axis) { return (g.kernel[axis] - 1) * g.dilation[axis]; }  // fits: checked in make_geometry
 
@@ -111,14 +109,15 @@ void lay_out(sepconv_vjp& v) {
     seen = std::max(seen, s.seen.last - s.seen.first);
   }
   const int64_t output_across = g.image_pixels / g.output[v.axis + 1], input_across = g.input[2 - v.axis];
-  const bool direct = reads_directly(v, (v.groups - 1) * v.width);  // fits: a channel
+  const int64_t last = (v.groups - 1) * v.width;  // fits: a channel
   layout worker(element);
   const int64_t lines = checked_mul(v.chunk, v.width, "workspace");
-  v.rows_in = worker.take(direct ? 0 : checked_mul(checked_mul(seen, input_across, "input_shape"), v.width, "input_shape"));
+  const int64_t area = checked_mul(checked_mul(seen, input_across, "input_shape"), v.width, "input_shape");
+  v.rows_in = worker.take(reads_directly(v, last) ? 0 : area);
   v.before = worker.take(lines);
   v.rows = worker.take(lines);
-  v.gradients = worker.take(checked_mul(checked_mul(checked_mul(needed, output_across, "workspace"), v.width, "workspace"),
-                                        v.multiplier, "multiplier"));
+  const int64_t gradients = checked_mul(checked_mul(needed, output_across, "workspace"), v.width, "workspace");
+  v.gradients = worker.take(reads_gradient_directly(v, last) ? 0 : checked_mul(gradients, v.multiplier, "multiplier"));
   v.tile = worker.take(lines);
   v.second = worker.take(lines);
   v.sums_of_chunk = worker.take(checked_mul(v.width, checked_add(g.taps, int64_t{1}, "kernel"), "kernel"));
@@ -162,6 +161,11 @@ void choose_gradient_step(sepconv_vjp& v, const int64_t* given) {
   checked_mul(span, int64_t{8}, "gradient_strides");
 }
 
+// Whether the group of channels from `channel` on is whole blocks of numbers as they are summed, each channel once.
+bool fills_blocks(const sepconv_vjp& v, int64_t channel) {
+  return v.storage == v.sums && v.repeats == 1 && std::min(v.width, v.channels - channel) % v.block == 0;
+}
+
 }  // namespace
 
 derivative_source source_of(const sepconv_activation& a) {
@@ -184,9 +188,13 @@ derivative_source source_of(const sepconv_activation& a) {
 }
 
 bool reads_directly(const sepconv_vjp& v, int64_t channel) {
+  return fills_blocks(v, channel) && v.geometry.input_step[3] == 1;
+}
+
+bool reads_gradient_directly(const sepconv_vjp& v, int64_t channel) {
   const geometry& g = v.geometry;
-  const int64_t count = std::min(v.width, v.channels - channel);
-  return v.storage == v.sums && g.input_step[3] == 1 && v.repeats == 1 && count % v.block == 0;
+  const bool rows = !g.multiplies() && v.multiplier == 1 && v.last == derivative_source::none;
+  return rows && fills_blocks(v, channel) && g.output_step[3] == 1 && g.output_step[1] == g.output[2] * g.output_step[2];  // fits: inside the output
 }
 
 slab slab_of(const sepconv_vjp& v, int64_t unit) {

@@ -94,4 +94,7 @@ slab slab_of(const sepconv_vjp& v, int64_t unit);
 // Whether kernels read the group of channels from `channel` on where the input lies; else it is packed.
 bool reads_directly(const sepconv_vjp& v, int64_t channel);
 
+// The same of the output gradient, where it is that of the depthwise rows.
+bool reads_gradient_directly(const sepconv_vjp& v, int64_t channel);
+
 }  // namespace sepconv
