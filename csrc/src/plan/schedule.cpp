@@ -104,37 +104,39 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   const int64_t depth =
       copies ? g.depth : checked_mul(round_up(g.channels(), block, "channels"), g.multiplier, "multiplier");
 
-  // Fewer pixels first: the patch matrix takes at most half of L2. At least four micro-tiles a tile, so that weights are reused; at
-  // most 512 pixels, or four rows of planes, or eight whose input is widened; and about four tiles a thread, or one where pixels are few.
+  // Fewer pixels first: the patch matrix takes at most a third of L2. At least four micro-tiles a tile, so that weights are reused; at
+  // most eight rows or 512 pixels, in whole rows, since the rows around a tile are read again for the next; where planes go straight to
+  // the output, as many rows as L2 holds of one. About four tiles a thread, or one of planes, or one where pixels are few.
   const int64_t row_size = checked_mul(depth, element, "workspace");
   s.pass_steps = !pairs ? g.channels() : pairs->packed ? ceil_div(g.channels(), 2) : round_up(g.channels(), 2, "channels");
   s.steps = checked_mul(s.pass_steps, g.multiplier, "multiplier");
   const int64_t pair_depth = planar ? s.steps : checked_mul(round_up(s.pass_steps, block, "channels"), g.multiplier, "multiplier");
   const int64_t pair_size = pairs ? checked_mul(pair_depth, element, "workspace") : 0;
-  const int64_t fits = std::max<int64_t>(static_cast<int64_t>(m.l2_size) / 2 / checked_add(row_size, pair_size, "workspace"), 1);
+  const int64_t l2 = static_cast<int64_t>(m.l2_size);
+  const int64_t fits = std::max<int64_t>(l2 / 3 / checked_add(row_size, pair_size, "workspace"), 1);
   const int64_t least = 4 * micro;  // fits: constants
   const int64_t threads = s.threads;
-  const bool scarce = threads > 1 && g.pixels < 2 * least * threads;                    // fits: threads has 32 bits
-  const int64_t most = copies    ? std::clamp<int64_t>(4 * g.output[2], 512, 2048)  // fits: sizes below 2^60
-                       : s.widens ? std::clamp<int64_t>(8 * g.output[2], 512, 4096)  // fits: likewise
-                                  : 512;
-  int64_t pixels = std::clamp<int64_t>(fits, micro, most);
-  const int64_t quantum = (copies || s.widens) && g.output[2] > micro && g.output[2] <= pixels ? g.output[2] : micro;  // whole rows for planes and lines
-  if (threads > 1 && !scarce) pixels = std::min(pixels, std::max(least, ceil_div(g.pixels, 4 * threads)));  // fits: likewise
-  pixels = std::min(std::max<int64_t>(pixels / quantum, 1) * quantum, std::max<int64_t>(g.pixels, 1));  // fits: at most 4096 or quantum
+  const bool scarce = threads > 1 && g.pixels < 2 * least * threads;  // fits: threads has 32 bits
+  const bool apart = s.direct && planar;
+  const int64_t most = apart ? std::max<int64_t>(l2 / 16 / element, 4096) : std::clamp<int64_t>(8 * g.output[2], 512, 4096);  // fits: sizes below 2^60
+  int64_t pixels = s.direct ? most : std::clamp<int64_t>(fits, micro, most);
+  const int64_t quantum = g.output[2] > micro && g.output[2] <= pixels ? g.output[2] : micro;
+  if (threads > 1 && !scarce) pixels = std::min(pixels, std::max(least, ceil_div(g.pixels, apart ? threads : 4 * threads)));  // fits: likewise
+  pixels = std::min(std::max<int64_t>(pixels / quantum, 1) * quantum, std::max<int64_t>(g.pixels, 1));  // fits: at most `most` or quantum
   s.tiles = ceil_div(g.pixels, pixels);
 
   // With less than a micro-tile a thread, threads share the filters instead, and the patch matrix; but only for weights that a thread
   // can't keep in its cache, since what another one gathered has to come from there.
   const int64_t panels = s.multiply == multiply_lanes::filters ? ceil_div(g.filters(), s.columns) : 0;
-  const bool heavy = row_size > static_cast<int64_t>(m.l2_size) / 2 / std::max<int64_t>(g.filters(), 1);
+  const bool heavy = row_size > l2 / 2 / std::max<int64_t>(g.filters(), 1);
   const bool few = threads > 1 && g.pixels < micro * threads && panels >= 2 * threads;  // fits: likewise
   s.threads_split = few && (heavy || g.pixels < 4 * threads) ? split::filters : split::pixels;  // fits: likewise
   if (s.threads_split == split::filters) {
     const int64_t room = std::max<int64_t>(fits * threads, quantum);  // fits: pixels in L2, times 32 bits
     pixels = std::min<int64_t>(g.pixels, std::min<int64_t>(room, 512));
   } else if (s.tiles < 8 * threads) {  // fits: likewise; as many as threads can share evenly
-    const int64_t even = round_up(std::max<int64_t>(s.tiles, 1), threads, "tiles"), grain = quantum > micro ? quantum : over_pixels ? k.lanes : 1;
+    const int64_t even = round_up(std::max<int64_t>(s.tiles, 1), threads, "tiles");
+    const int64_t grain = (copies || s.widens) && quantum > micro ? quantum : over_pixels ? k.lanes : 1;  // planes and lines of whole rows
     pixels = std::min(pixels, std::max<int64_t>(ceil_div(ceil_div(g.pixels, even), grain), 1) * grain);  // fits: below pixels + quantum
   }
   s.tiles = ceil_div(g.pixels, pixels);
@@ -171,7 +173,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
       return std::min(g.input[axis + 1], (outputs - 1) * g.stride[axis] + (g.kernel[axis] - 1) * g.dilation[axis] + 1);  // fits
     };
     const int64_t area = checked_mul(checked_mul(read(0, rows), read(1, columns), "workspace"), element, "workspace");
-    const int64_t room = static_cast<int64_t>(m.l2_size) / 4 / std::max<int64_t>(area, 1) / block * block;  // fits: rounds down
+    const int64_t room = static_cast<int64_t>(m.l2_size) / 2 / std::max<int64_t>(area, 1) / block * block;  // fits: rounds down
     s.channel_group = std::clamp<int64_t>(room, block, s.channel_group);
     const int64_t widened = checked_mul(area, std::min(s.channel_group, g.channels()), "workspace");
     s.planes_size = aligned(checked_add(widened, block * element, "workspace"));  // and a vector beyond; fits: a cache line
