@@ -1,6 +1,6 @@
 // The bodies of the depthwise filter with lanes over channels: how one vector of channels of a block of output pixels is summed.
 //
-//   patch   3x3, the commonest: rows and columns of outputs, each input vector loaded once for all of them
+//   patch   3x3, the commonest, with 32 registers: rows and columns of outputs, each input vector loaded once for all of them
 //   slide   a width and stride known in advance, no dilation: one row of outputs; a row's weights stay in registers
 //   any     every other geometry, and what must not read beyond the last channel; input as operand of the multiply-add
 //
@@ -44,25 +44,21 @@ SEPCONV_INLINE tap_range inside(int64_t start, int64_t dilation, int64_t kernel,
 // Whether an input column of a block may lie outside the image, if each of the block's pixels has a tap inside.
 constexpr bool may_lie_outside(int at, int columns, int width, int stride) { return at < width - 1 || at > (columns - 1) * stride; }
 
+// Vectors of channels that a block takes at a time: a cache line, where a vector is half of one. Pixels are often a power of two apart, so
+// that those of a block compete for a few sets of L1, and a line that is left half read must be fetched again.
+constexpr int line_vectors = SEPCONV_ISA_NUMBER == 2 ? 2 : 1;
+
+// For 32 registers.
 struct patch_3x3 {
   template <bool>
   using body = patch_3x3;  // inside and at the edges alike
   static constexpr bool partial = false, tests = true;
-#if SEPCONV_ISA_NUMBER == 2  // 16 registers
-  static constexpr int rows = 2, columns = 4;
-#else
-  static constexpr int rows = 4, columns = 5;
-#endif
-  static constexpr bool holds_weights = rows == 4;  // in registers
-  static constexpr int fewest = 1;
-  template <bool, class T, int Rows, int Columns>
+  static constexpr int rows = 4, columns = 5, fewest = 1, vectors = 1;
+  template <bool, int V, class T, int Rows, int Columns>
   static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[Rows][Columns], int64_t) {
     x -= taps.rows.first * taps.input_row;
     vec<T> weight[9];
-    if (holds_weights) unroll<9>::run([&](auto t) { weight[decltype(t)::value] = load(w + decltype(t)::value * block_channels<T>); });
-    const auto weight_at = [&](auto t) {
-      return holds_weights ? weight[decltype(t)::value] : load(w + decltype(t)::value * block_channels<T>);
-    };
+    unroll<9>::run([&](auto t) { weight[decltype(t)::value] = load(w + decltype(t)::value * block_channels<T>); });
     unroll<Rows + 2>::run([&](auto i) {
       constexpr int line = decltype(i)::value;
       if (line >= taps.rows.first && line < taps.rows.end) {
@@ -78,7 +74,7 @@ struct patch_3x3 {
                 unroll<Columns>::run([&](auto p) {
                   constexpr int pixel = decltype(p)::value, tap = at - pixel;
                   if constexpr (tap >= 0 && tap < 3)
-                    sum[row][pixel] = fma(value, weight_at(index<tap_row * 3 + tap>{}), sum[row][pixel]);
+                    sum[row][pixel] = fma(value, weight[tap_row * 3 + tap], sum[row][pixel]);
                 });
             });
           }
@@ -96,22 +92,30 @@ struct slide {
   template <bool>
   using body = slide;  // inside and at the edges alike
   static constexpr bool partial = false, tests = true;
-  static constexpr int rows = 1, columns = 8, fewest = 4;  // fewer columns are any's, for the size of its code
-  template <bool, class T, int Columns>
-  static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][Columns], int64_t) {
+  static constexpr int vectors = Width == 3 ? line_vectors : 1;  // of more, 16 registers don't hold the weights
+  static constexpr int rows = 1, columns = 8 / vectors, fewest = 4 / vectors;  // fewer columns are any's, for the size of its code
+  template <bool, int V, class T, int N>
+  static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][N], int64_t) {
+    constexpr int Columns = N / V;
     for (int64_t i = taps.rows.first; i < taps.rows.end; ++i, x += taps.input_row, w += Width * block_channels<T>) {
-      vec<T> weight[Width];
-      unroll<Width>::run([&](auto j) { weight[decltype(j)::value] = load(w + decltype(j)::value * block_channels<T>); });
+      vec<T> weight[Width][V];
+      unroll<Width * V>::run([&](auto j) {
+        weight[decltype(j)::value / V][decltype(j)::value % V] =
+            load(w + decltype(j)::value / V * block_channels<T> + decltype(j)::value % V * lanes<T>);
+      });
       const T* column = x;
       unroll<(Columns - 1) * Stride + Width>::run([&](auto q) {
         constexpr int at = decltype(q)::value;
         constexpr bool tested = may_lie_outside(at, Columns, Width, Stride);
         if (!tested || taps.bits >> at & 1) {
-          const vec<T> value = load(column);
-          unroll<Width>::run([&](auto r) {  // from the last tap to the first: outputs ascending, each output's taps ascending
-            constexpr int j = Width - 1 - decltype(r)::value;
-            constexpr int p = (at - j) / Stride;
-            if constexpr (at >= j && (at - j) % Stride == 0 && p < Columns) sum[0][p] = fma(value, weight[j], sum[0][p]);
+          unroll<V>::run([&](auto part) {
+            constexpr int v = decltype(part)::value;
+            const vec<T> value = load(column + v * lanes<T>);
+            unroll<Width>::run([&](auto r) {  // from the last tap to the first: outputs ascending, each output's taps ascending
+              constexpr int j = Width - 1 - decltype(r)::value;
+              constexpr int p = (at - j) / Stride, i = p * V + v;
+              if constexpr (at >= j && (at - j) % Stride == 0 && p < Columns) sum[0][i] = fma(value, weight[j][v], sum[0][i]);
+            });
           });
         }
         column += taps.input_column;
@@ -126,23 +130,28 @@ struct any_filter {
 #if SEPCONV_ISA_NUMBER == 1  // for the size of its code
   static constexpr int rows = 1, columns = Inside ? 2 : 1;
 #else
-  static constexpr int rows = 1, columns = Inside ? 8 : 4;
+  static constexpr int rows = 1, columns = Inside ? 8 / line_vectors : 4;
 #endif
-  static constexpr int fewest = 1;
-  template <bool Whole, class T, int Columns>
-  static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][Columns], int64_t count) {
+  static constexpr int fewest = 1, vectors = line_vectors;
+  template <bool Whole, int V, class T, int N>
+  static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][N], int64_t count) {
+    constexpr int Columns = N / V;
     const ptrdiff_t step = taps.stride * taps.input_column;
     for (int64_t i = taps.rows.first; i < taps.rows.end; ++i, x += taps.input_row, w += taps.skipped * block_channels<T>) {
       const T* column = x;
       for (int64_t j = 0; j < taps.columns; ++j, column += taps.dilation * taps.input_column, w += block_channels<T>) {
-        const vec<T> weight = load(w);
+        vec<T> weight[V];
+        unroll<V>::run([&](auto v) { weight[decltype(v)::value] = load(w + decltype(v)::value * lanes<T>); });
         unroll<Columns>::run([&](auto p) {
           constexpr int pixel = decltype(p)::value;
           const int64_t at = j * taps.dilation + pixel * taps.stride;
           if (Inside || (at >= taps.lit.first && at < taps.lit.end)) {
             const T* from = column + pixel * step;
-            const vec<T> value = Whole ? load(from) : load_partial(from, count);
-            sum[0][pixel] = fma(value, weight, sum[0][pixel]);
+            unroll<V>::run([&](auto v) {
+              constexpr int i = pixel * V + decltype(v)::value;
+              const vec<T> value = Whole ? load(from + decltype(v)::value * lanes<T>) : load_partial(from, count);
+              sum[0][i] = fma(value, weight[decltype(v)::value], sum[0][i]);
+            });
           }
         });
       }

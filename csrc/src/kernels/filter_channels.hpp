@@ -7,35 +7,44 @@
 namespace sepconv {
 namespace SEPCONV_ISA {
 
+// A block of pixels, V vectors of channels from c on.
+template <class T, class Body, int V, int Rows, int Columns>
+SEPCONV_INLINE void filter_vectors(const filter_channels_args& g, const T* x, const tap_window& taps, const T* w, T* y, int64_t c) {
+  const int64_t all_taps = g.kernel_height * g.kernel_width;
+  const int64_t block = c / block_channels<T>, lane = c % block_channels<T>, count = g.channels - c;
+  const T* const bias = static_cast<const T*>(g.bias) + c;
+  T* const target = y + block * g.output_block + lane;
+  vec<T> sum[Rows][Columns * V] = {};
+  const bool whole = V > 1 || count >= lanes<T>, part = V == 1 && (masked_stores_are_free || !whole);
+  const int64_t held = whole ? lanes<T> : count;
+  if (whole || !Body::partial)
+    Body::template run<true, V>(x + c, taps, w + block * all_taps * block_channels<T> + lane, sum, count);
+  else if constexpr (Body::partial)
+    Body::template run<false, V>(x + c, taps, w + block * all_taps * block_channels<T> + lane, sum, count);
+  finish_sums<true, T>(g, sum, [&](auto, auto p) __attribute__((always_inline)) { return load(bias + decltype(p)::value % V * lanes<T>); });
+  unroll<Rows>::run([&](auto r) {
+    constexpr int row = decltype(r)::value;
+    T* line = target + row * g.output_width * g.output_pixel;
+    unroll<Columns * V>::run([&](auto p) {
+      const vec<T> out = sum[row][decltype(p)::value];
+      T* const to = line + decltype(p)::value / V * g.output_pixel + decltype(p)::value % V * lanes<T>;
+      if (part)
+        store_partial(to, out, held);
+      else
+        store(to, out);
+    });
+  });
+}
+
 // A block of pixels, all channels.
 template <class T, class Body, int Rows, int Columns>
 static void filter_pixels(const filter_channels_args& g, const T* x, const tap_window& taps, T* y) {
-  const int64_t all_taps = g.kernel_height * g.kernel_width;
   const T* w = static_cast<const T*>(g.weights) + taps.first_tap * block_channels<T>;
-  for (int64_t c = 0; c < g.channels; c += lanes<T>) {
-    const int64_t block = c / block_channels<T>, lane = c % block_channels<T>, count = g.channels - c;
-    const vec<T> bias = load(static_cast<const T*>(g.bias) + c);
-    T* target = y + block * g.output_block + lane;
-    vec<T> sum[Rows][Columns] = {};
-    const bool whole = count >= lanes<T>, part = masked_stores_are_free || !whole;
-    const int64_t held = whole ? lanes<T> : count;
-    if (whole || !Body::partial)
-      Body::template run<true>(x + c, taps, w + block * all_taps * block_channels<T> + lane, sum, count);
-    else if constexpr (Body::partial)
-      Body::template run<false>(x + c, taps, w + block * all_taps * block_channels<T> + lane, sum, count);
-    finish_sums<true, T>(g, sum, [&](auto, auto) __attribute__((always_inline)) { return bias; });
-    unroll<Rows>::run([&](auto r) {
-      constexpr int row = decltype(r)::value;
-      T* line = target + row * g.output_width * g.output_pixel;
-      unroll<Columns>::run([&](auto p) {
-        const vec<T> out = sum[row][decltype(p)::value];
-        if (part)
-          store_partial(line + decltype(p)::value * g.output_pixel, out, held);
-        else
-          store(line + decltype(p)::value * g.output_pixel, out);
-      });
-    });
-  }
+  constexpr int together = Body::vectors;
+  int64_t c = 0;
+  if constexpr (together > 1)
+    for (; c + together * lanes<T> <= g.channels; c += together * lanes<T>) filter_vectors<T, Body, together, Rows, Columns>(g, x, taps, w, y, c);
+  for (; c < g.channels; c += lanes<T>) filter_vectors<T, Body, 1, Rows, Columns>(g, x, taps, w, y, c);
 }
 
 // A body's instances by number of rows and columns.
@@ -157,7 +166,11 @@ static image_fn image_of(const filter_channels_args& g) {
 #if SEPCONV_ISA_NUMBER != 1
   const bool dense = g.dilation_width == 1 && g.dilation_height == 1;
   const int64_t width = g.kernel_width, stride = g.stride_width;
+#if SEPCONV_ISA_NUMBER == 2
+  if (dense && width == 3 && stride == 1) return filter_image<T, slide<3, 1>::body>;
+#else
   if (dense && width == 3 && g.kernel_height == 3 && stride == 1 && g.stride_height == 1) return filter_image<T, patch_3x3::body>;
+#endif
   if (dense && width == 3 && stride == 2) return filter_image<T, slide<3, 2>::body>;
   if (dense && width == 5 && stride == 1) return filter_image<T, slide<5, 1>::body>;
   if (dense && width == 5 && stride == 2) return filter_image<T, slide<5, 2>::body>;
