@@ -87,6 +87,7 @@ struct multiply_args {
   int64_t last_lanes;  // of each row's last vector, that are stored: all, unless the kernels store parts
   const void* ahead;   // what to fetch into L2 meanwhile, so many cache lines a block
   int64_t ahead_lines;
+  bool fetches_output;  // into L1, before the products: where these take long enough
 };
 
 // Pixels of T in blocks of channels, with the steps between blocks and between pixels. Whole blocks are read.

@@ -21,6 +21,12 @@ static void multiply(const multiply_args* args) {
   const E* b = static_cast<const E*>(g.lanes);
   const ptrdiff_t lane_step = BiasOfColumn ? Vectors * lanes<T> : g.lane_step;  // packed panels are dense
   const ptrdiff_t k_step = KStep ? KStep : g.block_step;
+  T* const y = static_cast<T*>(g.output);
+  if (g.fetches_output)
+    unroll<Rows>::run([&](auto r) {
+      constexpr int line = 64 / sizeof(T), lines = (Vectors * lanes<T> + line - 1) / line;
+      unroll<lines>::run([&](auto i) { __builtin_prefetch(y + decltype(r)::value * g.output_row + decltype(i)::value * line, 1); });
+    });
   const char* ahead = static_cast<const char*>(g.ahead);
   // A loop of two steps of k is up to 9 % faster where weights come from L2; of four, no faster. AVX2 gains nothing; other tiles are
   // rare, and so are doubles.
@@ -68,7 +74,6 @@ static void multiply(const multiply_args* args) {
   finish_sums<large, T>(g, sum, [&](auto r, auto v) __attribute__((always_inline)) {
     return BiasOfColumn ? load(bias + decltype(v)::value * lanes<T>) : broadcast(bias[decltype(r)::value]);
   });
-  T* y = static_cast<T*>(g.output);
   unroll<Rows>::run([&](auto r) {
     unroll<Vectors>::run([&](auto v) {
       const vec<T> out = sum[decltype(r)::value][decltype(v)::value];

@@ -9,6 +9,9 @@
 namespace sepconv {
 namespace {
 
+// Of k, which take as long as it takes to fetch a micro-tile's part of the output.
+constexpr int64_t least_steps = 32;
+
 // Buffer [pixel][filter] or, transposed, [filter][pixel]: pixels from q on, filters from f on.
 template <class T>
 void store_buffer(const task& t, const T* tile, int64_t tile_row, int64_t q, int64_t pixels, int64_t f, int64_t filters,
@@ -44,6 +47,7 @@ class tile_places {
 
   // Whether micro-tiles may go straight to the output, which is where many at a time get their activation.
   bool take(const task& t) const { return stores_sums(t.geo().dtype) && (even_ || !t.last.pass); }
+  bool even() const { return even_; }
 
   pixel_place operator()(int64_t q) const {
     if (!even_) return place(g_, q);
@@ -108,22 +112,40 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   a.passes = blocked ? g.multiplier : 1;
   a.lo = t.last.lo;
   a.hi = t.last.hi;
+  a.fetches_output = plan.steps >= least_steps;
   const int64_t panel_lines = plan.steps * plan.columns * static_cast<int64_t>(sizeof(T)) / 64;  // fits: below the pack's size
   const int64_t share = plan.fetches_ahead ? ceil_div(panel_lines, a.blocks * a.passes * groups) : 0;
   const auto& kernels = blocked ? t.products().filters : t.products().planar;
   const int64_t whole = plan.columns / lanes, least = count / groups, over = count % groups;
-  const auto run = [&](int64_t panel, int64_t group, int64_t first, int64_t rows) {
-    const int64_t f = panel * plan.columns, filters = std::min(plan.columns, g.filters() - f);
-    const int64_t vectors = filters == plan.columns ? whole : ceil_div(filters, lanes), columns = vectors * lanes;
-    a.lanes = static_cast<const T*>(t.pack->panels) + f * plan.steps;  // a packed pair has the size of T
-    a.bias = static_cast<const T*>(t.pack->bias) + f;
+  // Panels whose tiles go straight to the output without more ado: where k is short, to decide that takes as long as to multiply.
+  const int64_t plain = dense && places.even() ? std::min(p1, g.filters() / plan.columns) : p0;
+  T* const output = dense ? reinterpret_cast<T*>(t.output) + places(pixels.first).offset : nullptr;
+  const auto run = [&](int64_t panel, int64_t end, int64_t group, int64_t first, int64_t rows) {
+    const T* weights = static_cast<const T*>(t.pack->panels) + panel * plan.columns * plan.steps;  // a packed pair has the size of T
     a.broadcast = reinterpret_cast<const T*>(s.pairs) + first * (blocked ? block : 1);
     if (plan.fetches_ahead) {  // the next panel, shared out among the groups of this one
       a.ahead_lines = panel + 1 < p1 ? share : 0;
-      a.ahead = reinterpret_cast<const char*>(a.lanes) + (panel_lines + group * a.blocks * a.passes * share) * 64;
+      a.ahead = reinterpret_cast<const char*>(weights) + (panel_lines + group * a.blocks * a.passes * share) * 64;
     }
-    const bool straight = dense && (filters == columns || t.products().stores_parts);
-    run_kernel(t, tile, kernels[rows][vectors], a, {pixels.first + first, rows, f, filters, columns, straight, false}, places);
+    const multiply_fn kernel = kernels[rows][whole];
+    const T* bias = static_cast<const T*>(t.pack->bias) + panel * plan.columns;
+    T* y = output + first * g.output_step[2] + panel * plan.columns;
+    a.output_row = g.output_step[2];
+    a.last_lanes = lanes;
+    for (; panel < std::min(end, plain); ++panel, weights += plan.columns * plan.steps, bias += plan.columns, y += plan.columns) {
+      a.lanes = weights;
+      a.bias = bias;
+      a.output = y;
+      kernel(&a);
+    }
+    for (; panel < end; ++panel, weights += plan.columns * plan.steps, bias += plan.columns) {
+      const int64_t f = panel * plan.columns, filters = std::min(plan.columns, g.filters() - f);
+      const int64_t vectors = ceil_div(filters, lanes), columns = vectors * lanes;
+      a.lanes = weights;
+      a.bias = bias;
+      const bool straight = dense && (filters == columns || t.products().stores_parts);
+      run_kernel(t, tile, kernels[rows][vectors], a, {pixels.first + first, rows, f, filters, columns, straight, false}, places);
+    }
   };
   const auto each_group = [&](auto&& f) {  // even ones: f(group, its first pixel, pixels)
     for (int64_t group = 0, first = 0, sum = 0; group < groups; ++group) {
@@ -137,18 +159,16 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   const auto activate = [&](int64_t first, int64_t last) {  // what of these panels went straight to the output: perhaps not a ragged one
     const int64_t f = first * plan.columns, ragged = (last - 1) * plan.columns, end = std::min(last * plan.columns, g.filters());
     const int64_t filters = (end % lanes && !t.products().stores_parts ? ragged : end) - f;
-    if (dense) finish_rows(t, reinterpret_cast<T*>(t.output) + places(pixels.first).offset + f, g.output_step[2], count, filters);
+    if (dense) finish_rows(t, output + f, g.output_step[2], count, filters);
   };
   // What is small stays in L1: all weights, and then whole pixels are finished one after the other; or else a panel.
   const int64_t weights = plan.steps * (p1 - p0) * plan.columns * static_cast<int64_t>(sizeof(T));  // fits: below the pack's size
   if (weights <= 24 << 10) {
-    each_group([&](int64_t group, int64_t first, int64_t rows) {
-      for (int64_t panel = p0; panel < p1; ++panel) run(panel, group, first, rows);
-    });
+    each_group([&](int64_t group, int64_t first, int64_t rows) { run(p0, p1, group, first, rows); });
     activate(p0, p1);
   } else {
     for (int64_t panel = p0; panel < p1; ++panel) {
-      each_group([&](int64_t group, int64_t first, int64_t rows) { run(panel, group, first, rows); });
+      each_group([&](int64_t group, int64_t first, int64_t rows) { run(panel, panel + 1, group, first, rows); });
       activate(panel, panel + 1);
     }
   }
@@ -168,6 +188,7 @@ void multiply_pixels(const task& t, const scratch& s, pixel_range pixels, int64_
   a.last_block = plan.steps;
   a.passes = 1;
   a.lane_step = plan.pitch;
+  a.fetches_output = plan.steps >= least_steps;
   a.lo = t.last.lo;
   a.hi = t.last.hi;
   for (int64_t first = 0; first < count; first += plan.columns) {
