@@ -48,7 +48,8 @@ struct filter_channels_args : tap_geometry {
   double lo, hi;
   void* output;  // T, pixel `first`, first channel
   ptrdiff_t output_block, output_pixel;
-  const void* end;  // T, of the array that the image is part of, or null: a vector is read beyond a pixel's channels only before it
+  bool output_padded;  // whole blocks of channels may be written
+  const void* end;     // T, of the array that the image is part of, or null: a vector is read beyond a pixel's channels only before it
 };
 
 struct filter_line_args {

@@ -80,6 +80,8 @@ static void multiply(const multiply_args* args) {
       T* const target = y + decltype(r)::value * g.output_row + decltype(v)::value * lanes<T>;
       if (decltype(v)::value + 1 < Vectors || !P::stores_parts || (!masked_stores_are_free && g.last_lanes == lanes<T>))
         store(target, out);
+      else if constexpr (SEPCONV_ISA_NUMBER == 2)
+        store_some(target, out, g.last_lanes);
       else
         store_partial(target, out, g.last_lanes);
     });

@@ -68,6 +68,7 @@ void gather_channels(const task& t, const scratch& s, const piece& p, int64_t c0
       a.first = p.first;
       a.last = p.last;
       if (!t.sched().direct) {
+        a.output_padded = !t.sched().flat;
         a.output_block = t.sched().flat ? block : t.sched().pitch * block;
         a.output_pixel = t.sched().flat ? g.channels() : block;
         a.output = reinterpret_cast<T*>(s.rows) + (t.sched().flat ? p.at * g.channels() + c : at * a.output_block + p.at * block);
