@@ -28,10 +28,12 @@ SEPCONV_INLINE void filter_vectors(const filter_channels_args& g, const T* x, co
     unroll<Columns * V>::run([&](auto p) {
       const vec<T> out = sum[row][decltype(p)::value];
       T* const to = line + decltype(p)::value / V * g.output_pixel + decltype(p)::value % V * lanes<T>;
-      if (part)
-        store_partial(to, out, held);
-      else
+      if (!part)
         store(to, out);
+      else if constexpr (SEPCONV_ISA_NUMBER == 2)
+        store_some(to, out, held);
+      else
+        store_partial(to, out, held);
     });
   });
 }
