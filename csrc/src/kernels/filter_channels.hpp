@@ -15,7 +15,7 @@ SEPCONV_INLINE void filter_vectors(const filter_channels_args& g, const T* x, co
   const T* const bias = static_cast<const T*>(g.bias) + c;
   T* const target = y + block * g.output_block + lane;
   vec<T> sum[Rows][Columns * V] = {};
-  const bool whole = V > 1 || count >= lanes<T>, part = V == 1 && !g.output_padded && (masked_stores_are_free || !whole);
+  const bool whole = V > 1 || count >= lanes<T>, part = V == 1 && (masked_stores_are_free || (!whole && !g.output_padded));
   const int64_t held = whole ? lanes<T> : count;
   if (whole || !Body::partial)
     Body::template run<true, V>(x + c, taps, w + block * all_taps * block_channels<T> + lane, sum, count);

@@ -12,6 +12,13 @@
 namespace sepconv {
 namespace SEPCONV_ISA {
 
+// Into L1; once, for the size of its code.
+[[gnu::noinline]] static void fetch_rows(const void* from, ptrdiff_t step, int rows, int bytes) {
+  const char* row = static_cast<const char*>(from);
+  for (; rows > 0; --rows, row += step)
+    for (int at = 0; at < bytes; at += 64) __builtin_prefetch(row + at, 1);
+}
+
 template <class P, int Rows, int Vectors, int RowStep, int KStep, bool BiasOfColumn>
 static void multiply(const multiply_args* args) {
   typedef typename P::sum T;
@@ -22,11 +29,7 @@ static void multiply(const multiply_args* args) {
   const ptrdiff_t lane_step = BiasOfColumn ? Vectors * lanes<T> : g.lane_step;  // packed panels are dense
   const ptrdiff_t k_step = KStep ? KStep : g.block_step;
   T* const y = static_cast<T*>(g.output);
-  if (g.fetches_output)
-    unroll<Rows>::run([&](auto r) {
-      constexpr int line = 64 / sizeof(T), lines = (Vectors * lanes<T> + line - 1) / line;
-      unroll<lines>::run([&](auto i) { __builtin_prefetch(y + decltype(r)::value * g.output_row + decltype(i)::value * line, 1); });
-    });
+  if (g.fetches_output) fetch_rows(y, g.output_row * static_cast<ptrdiff_t>(sizeof(T)), Rows, Vectors * lanes<T> * sizeof(T));
   const char* ahead = static_cast<const char*>(g.ahead);
   // A loop of two steps of k is up to 9 % faster where weights come from L2; of four, no faster. AVX2 gains nothing; other tiles are
   // rare, and so are doubles.
