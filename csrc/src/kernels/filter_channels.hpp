@@ -45,7 +45,8 @@ static void filter_pixels(const filter_channels_args& g, const T* x, const tap_w
   constexpr int together = Body::vectors;
   int64_t c = 0;
   if constexpr (together > 1)
-    for (; c + together * lanes<T> <= g.channels; c += together * lanes<T>) filter_vectors<T, Body, together, Rows, Columns>(g, x, taps, w, y, c);
+    for (; c + together * lanes<T> <= g.channels; c += together * lanes<T>)
+      filter_vectors<T, Body, together, Rows, Columns>(g, x, taps, w, y, c);
   for (; c < g.channels; c += lanes<T>) filter_vectors<T, Body, 1, Rows, Columns>(g, x, taps, w, y, c);
 }
 

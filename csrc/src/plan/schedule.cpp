@@ -173,7 +173,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
       return std::min(g.input[axis + 1], (outputs - 1) * g.stride[axis] + (g.kernel[axis] - 1) * g.dilation[axis] + 1);  // fits
     };
     const int64_t area = checked_mul(checked_mul(read(0, rows), read(1, columns), "workspace"), element, "workspace");
-    const int64_t room = static_cast<int64_t>(m.l2_size) / 2 / std::max<int64_t>(area, 1) / block * block;  // fits: rounds down
+    const int64_t room = l2 / 4 / std::max<int64_t>(area, 1) / block * block;  // fits: rounds down
     s.channel_group = std::clamp<int64_t>(room, block, s.channel_group);
     const int64_t widened = checked_mul(area, std::min(s.channel_group, g.channels()), "workspace");
     s.planes_size = aligned(checked_add(widened, block * element, "workspace"));  // and a vector beyond; fits: a cache line

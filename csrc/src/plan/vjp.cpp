@@ -14,7 +14,6 @@ namespace {
 constexpr int64_t slab_blocks = 16384;
 constexpr int64_t least_tasks = 4, most_parts = 16;  // where geometry allows it, so that threads have something to share
 
-
 int64_t reach(const geometry& g, int axis) { return (g.kernel[axis] - 1) * g.dilation[axis]; }  // fits: checked in make_geometry
 
 std::vector<phase> make_phases(const geometry& g, int axis) {
