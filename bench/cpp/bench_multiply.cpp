@@ -43,6 +43,7 @@ void add_table(const std::string& name, const sepconv::multiply_fn (&table)[sepc
       args.output = y->get();
       args.output_row = columns;
       args.last_lanes = lanes;
+      args.panels = 1;
       const std::string row = name + "/" + std::to_string(rows) + "x" + std::to_string(columns);
       add(row, 2.0 * rows * static_cast<double>(columns * depth * values), 0, [=] {
         kernel(&args);

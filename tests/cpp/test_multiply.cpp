@@ -49,6 +49,7 @@ struct problem {
   bool tiny;     // in bfloat16, products and sums that come down to denormals
   int64_t part;  // of the last vector, that is stored
 
+  int64_t panels(const kernel_set& k) const { return part == k.lanes ? 1 + rows % 3 : 1; }
   int64_t stored(const kernel_set& k) const { return (vectors - 1) * k.lanes + part; }
 };
 
@@ -60,19 +61,21 @@ void fill_bias(guarded& buffer, generator& r, bool tiny) {
   buffer.read_only();
 }
 
-// The broadcast operand in blocks [pass][block][pixel][channel of the block], panels [k][column].
+// The broadcast operand in blocks [pass][block][pixel][channel of the block], panels [k][column], one after the other.
 template <class P>
 void check_filters(const kernel_set& k, const multiply_set& set, const problem& p, generator& r) {
   using T = typename P::sum;
   using E = typename P::element;
   constexpr int64_t block = block_channels<T>;
-  const int64_t columns = p.vectors * k.lanes, blocks = (p.channels + block - 1) / block;
+  const int64_t columns = p.vectors * k.lanes, panels = p.panels(k), stored = (panels - 1) * columns + p.stored(k);
+  const int64_t blocks = (p.channels + block - 1) / block;
   const int64_t pitch = p.rows + 2, last = p.channels - (blocks - 1) * block;
   // The last block ends with the last row's last value: what is behind is nobody's to read.
   guarded a(bytes_of((p.passes * blocks - 1) * pitch * block + (p.rows - 1) * block + last, sizeof(T)), p.side);
-  guarded b(bytes_of(p.passes * p.channels * columns, sizeof(T)), p.side), bias(bytes_of(columns, sizeof(T)), p.side);
-  const int64_t output_row = columns + 3;
-  guarded y(bytes_of((p.rows - 1) * output_row + p.stored(k), sizeof(T)), p.side);
+  guarded b(bytes_of(panels * p.passes * p.channels * columns, sizeof(T)), p.side);
+  guarded bias(bytes_of(panels * columns, sizeof(T)), p.side);
+  const int64_t output_row = panels * columns + 3;
+  guarded y(bytes_of((p.rows - 1) * output_row + stored, sizeof(T)), p.side);
   for (guarded* g : {&a, &b}) P::fill(*g, r, p.tiny);
   fill_bias<T>(bias, r, p.tiny);
 
@@ -89,34 +92,36 @@ void check_filters(const kernel_set& k, const multiply_set& set, const problem& 
   args.output = y.get();
   args.output_row = output_row;
   args.last_lanes = p.part;
+  args.panels = panels;
   args.ahead = b.get();  // what is fetched ahead is never read, wherever it lies
   args.ahead_lines = p.passes * 100;
   set.filters[p.rows][p.vectors](&args);
 
   EXPECT_TRUE(y.intact());
   for (int64_t row = 0; row < p.rows; ++row)
-    for (int64_t column = 0; column < p.stored(k); ++column) {
+    for (int64_t column = 0; column < stored; ++column) {
       T sum = 0;
       for (int64_t pass = 0; pass < p.passes; ++pass)
         for (int64_t c = 0; c < p.channels; ++c)
           sum = P::add(a.as<E>()[((pass * blocks + c / block) * pitch + row) * block + c % block],
-                         b.as<E>()[(pass * p.channels + c) * columns + column], sum);
+                         b.as<E>()[((column / columns * p.passes + pass) * p.channels + c) * columns + column % columns], sum);
       const T wanted = clamped<T>(sum + bias.as<T>()[column], p.lo, p.hi);
       ASSERT_TRUE(same(y.as<T>()[row * output_row + column], wanted)) << "row " << row << ", column " << column;
     }
   for (int64_t row = 0; row + 1 < p.rows; ++row)  // between rows
-    for (int64_t i = 0; i < (3 + columns - p.stored(k)) * static_cast<int64_t>(sizeof(T)); ++i)
-      ASSERT_EQ(reinterpret_cast<unsigned char*>(y.as<T>() + row * output_row + p.stored(k))[i], guarded::pattern);
+    for (int64_t i = 0; i < (output_row - stored) * static_cast<int64_t>(sizeof(T)); ++i)
+      ASSERT_EQ(reinterpret_cast<unsigned char*>(y.as<T>() + row * output_row + stored)[i], guarded::pattern);
 }
 
-// The broadcast operand in planes [k][pixel], panels [k][column].
+// The broadcast operand in planes [k][pixel], panels [k][column], one after the other.
 template <class P>
 void check_planar(const kernel_set& k, const multiply_set& set, const problem& p, generator& r) {
   using T = typename P::sum;
   using E = typename P::element;
-  const int64_t columns = p.vectors * k.lanes, pitch = p.rows + 3, output_row = columns + 2;
-  guarded a(bytes_of((p.channels - 1) * pitch + p.rows, sizeof(T)), p.side), b(bytes_of(p.channels * columns, sizeof(T)), p.side);
-  guarded bias(bytes_of(columns, sizeof(T)), p.side), y(bytes_of((p.rows - 1) * output_row + p.stored(k), sizeof(T)), p.side);
+  const int64_t columns = p.vectors * k.lanes, panels = p.panels(k), stored = (panels - 1) * columns + p.stored(k);
+  const int64_t pitch = p.rows + 3, output_row = panels * columns + 2;
+  guarded a(bytes_of((p.channels - 1) * pitch + p.rows, sizeof(T)), p.side), b(bytes_of(panels * p.channels * columns, sizeof(T)), p.side);
+  guarded bias(bytes_of(panels * columns, sizeof(T)), p.side), y(bytes_of((p.rows - 1) * output_row + stored, sizeof(T)), p.side);
   for (guarded* g : {&a, &b}) P::fill(*g, r, p.tiny);
   fill_bias<T>(bias, r, p.tiny);
 
@@ -133,13 +138,14 @@ void check_planar(const kernel_set& k, const multiply_set& set, const problem& p
   args.output = y.get();
   args.output_row = output_row;
   args.last_lanes = p.part;
+  args.panels = panels;
   set.planar[p.rows][p.vectors](&args);
 
   EXPECT_TRUE(y.intact());
   for (int64_t row = 0; row < p.rows; ++row)
-    for (int64_t column = 0; column < p.stored(k); ++column) {
+    for (int64_t column = 0; column < stored; ++column) {
       T sum = 0;
-      for (int64_t c = 0; c < p.channels; ++c) sum = P::add(a.as<E>()[c * pitch + row], b.as<E>()[c * columns + column], sum);
+      for (int64_t c = 0; c < p.channels; ++c) sum = P::add(a.as<E>()[c * pitch + row], b.as<E>()[(column / columns * p.channels + c) * columns + column % columns], sum);
       const T wanted = clamped<T>(sum + bias.as<T>()[column], p.lo, p.hi);
       ASSERT_TRUE(same(y.as<T>()[row * output_row + column], wanted)) << "row " << row << ", column " << column;
     }
@@ -171,6 +177,7 @@ void check_pixels(const kernel_set& k, const multiply_set& set, const problem& p
   args.output = y.get();
   args.output_row = output_row;
   args.last_lanes = p.part;
+  args.panels = 1;
   set.pixels[p.rows][p.vectors](&args);
 
   EXPECT_TRUE(y.intact());

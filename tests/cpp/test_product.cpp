@@ -40,6 +40,7 @@ float sum_of(const product& first, const product& second, float bias = 0) {
     args.output = y.data();
     args.output_row = static_cast<ptrdiff_t>(lanes);
     args.last_lanes = static_cast<int64_t>(lanes);
+    args.panels = 1;
     set.planar[1][1](&args);
     for (float value : y) EXPECT_TRUE(same(value, y[0])) << isa;
     if (isa == isas()[0]) agreed = y[0];

@@ -56,16 +56,23 @@ FAULTS = [
     Fault(
         "ragged_column_lost",
         "csrc/src/kernels/multiply.hpp",
-        "store_partial(target, out, g.last_lanes);",
-        "store_partial(target, out, g.last_lanes - 1);",
+        "store_partial(target, out, last_lanes);",
+        "store_partial(target, out, last_lanes - 1);",
         ["test_multiply"],
     ),
     Fault(
         "odd_step_lost",
         "csrc/src/kernels/multiply.hpp",
-        "while (a + k_step < end)",
-        "while (a < end)",
+        "steps > 1; steps -= 2",
+        "steps > 0; steps -= 2",
         ["test_multiply"],
+    ),
+    Fault(
+        "biases_of_the_first_panel",
+        "csrc/src/kernels/multiply.hpp",
+        ", bias += Vectors * lanes<T>) {",
+        ") {",
+        ["test_multiply", "test_run"],
     ),
     Fault(
         "uneven_panels",
@@ -77,8 +84,8 @@ FAULTS = [
     Fault(
         "wrong_block_step",
         "csrc/src/kernels/multiply.hpp",
-        "(i + 1 < g.blocks ? block_channels<T> : g.last_block)",
-        "(i < g.blocks ? block_channels<T> : g.last_block)",
+        "i < g.blocks ? block_channels<T> : g.last_block",
+        "i <= g.blocks ? block_channels<T> : g.last_block",
         ["test_multiply"],
     ),
     Fault(

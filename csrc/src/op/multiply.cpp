@@ -9,9 +9,6 @@
 namespace sepconv {
 namespace {
 
-// Of k, which take as long as it takes to fetch a micro-tile's part of the output.
-constexpr int64_t least_steps = 32;
-
 // Buffer [pixel][filter] or, transposed, [filter][pixel]: pixels from q on, filters from f on.
 template <class T>
 void store_buffer(const task& t, const T* tile, int64_t tile_row, int64_t q, int64_t pixels, int64_t f, int64_t filters,
@@ -112,32 +109,33 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   a.passes = blocked ? g.multiplier : 1;
   a.lo = t.last.lo;
   a.hi = t.last.hi;
-  a.fetches_output = plan.steps >= least_steps;
-  const int64_t panel_lines = plan.steps * plan.columns * static_cast<int64_t>(sizeof(T)) / 64;  // fits: below the pack's size
-  const int64_t share = plan.fetches_ahead ? ceil_div(panel_lines, a.blocks * a.passes * groups) : 0;
+  const int64_t panel_size = plan.steps * plan.columns * static_cast<int64_t>(sizeof(T));  // fits: below the pack's size
+  const int64_t blocks = a.blocks * a.passes;                                              // of k
+  const int64_t share = ceil_div(panel_size / 64, blocks * groups);  // of a panel's cache lines, a micro-tile's a block; fits: likewise
   const auto& kernels = blocked ? t.products().filters : t.products().planar;
   const int64_t whole = plan.columns / lanes, least = count / groups, over = count % groups;
-  // Panels whose tiles go straight to the output without more ado: where k is short, to decide that takes as long as to multiply.
+  // Panels whose tiles go straight to the output without more ado, as a row of tiles.
   const int64_t plain = dense && places.even() ? std::min(p1, g.filters() / plan.columns) : p0;
   T* const output = dense ? reinterpret_cast<T*>(t.output) + places(pixels.first).offset : nullptr;
   const auto run = [&](int64_t panel, int64_t end, int64_t group, int64_t first, int64_t rows) {
     const T* weights = static_cast<const T*>(t.pack->panels) + panel * plan.columns * plan.steps;  // a packed pair has the size of T
-    a.broadcast = reinterpret_cast<const T*>(s.pairs) + first * (blocked ? block : 1);
-    if (plan.fetches_ahead) {  // the next panel, shared out among the groups of this one
-      a.ahead_lines = panel + 1 < p1 ? share : 0;
-      a.ahead = reinterpret_cast<const char*>(weights) + (panel_lines + group * a.blocks * a.passes * share) * 64;
-    }
-    const multiply_fn kernel = kernels[rows][whole];
     const T* bias = static_cast<const T*>(t.pack->bias) + panel * plan.columns;
-    T* y = output + first * g.output_step[2] + panel * plan.columns;
-    a.output_row = g.output_step[2];
-    a.last_lanes = lanes;
-    for (; panel < std::min(end, plain); ++panel, weights += plan.columns * plan.steps, bias += plan.columns, y += plan.columns) {
+    a.broadcast = reinterpret_cast<const T*>(s.pairs) + first * (blocked ? block : 1);
+    a.panels = std::min(end, plain) - panel;
+    a.ahead_lines = end < p1 ? share : 0;
+    a.ahead = reinterpret_cast<const char*>(weights) + (end - panel) * (panel_size + group * blocks * share * 64);  // fits: the pack's size
+    if (a.panels > 0) {
       a.lanes = weights;
       a.bias = bias;
-      a.output = y;
-      kernel(&a);
+      a.output = output + first * g.output_step[2] + panel * plan.columns;
+      a.output_row = g.output_step[2];
+      a.last_lanes = lanes;
+      kernels[rows][whole](&a);
+      panel += a.panels;
+      weights += a.panels * plan.columns * plan.steps;
+      bias += a.panels * plan.columns;
     }
+    a.panels = 1;
     for (; panel < end; ++panel, weights += plan.columns * plan.steps, bias += plan.columns) {
       const int64_t f = panel * plan.columns, filters = std::min(plan.columns, g.filters() - f);
       const int64_t vectors = ceil_div(filters, lanes), columns = vectors * lanes;
@@ -147,29 +145,26 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
       run_kernel(t, tile, kernels[rows][vectors], a, {pixels.first + first, rows, f, filters, columns, straight, false}, places);
     }
   };
-  const auto each_group = [&](auto&& f) {  // even ones: f(group, its first pixel, pixels)
-    for (int64_t group = 0, first = 0, sum = 0; group < groups; ++group) {
+  // What went straight to the output gets its activation while it is in L1: perhaps not a ragged panel.
+  const auto activate = [&](int64_t panel, int64_t last, int64_t first, int64_t end) {
+    const int64_t f = panel * plan.columns, ragged = (last - 1) * plan.columns, up_to = std::min(last * plan.columns, g.filters());
+    const int64_t filters = (up_to % lanes && !t.products().stores_parts ? ragged : up_to) - f;
+    if (dense) finish_rows(t, output + first * g.output_step[2] + f, g.output_step[2], end - first, filters);
+  };
+  // A few rows stay in L1 while they are multiplied by as many panels as stay in L2, which are read from one end to the other.
+  for (int64_t panel = p0; panel < p1; panel += plan.panels_together) {
+    const int64_t end = std::min(p1, panel + plan.panels_together);
+    for (int64_t group = 0, first = 0, sum = 0, done = 0; group < groups; ++group) {  // even ones
       sum += over;
       const bool one_more = sum >= groups;
       if (one_more) sum -= groups;
-      f(group, first, least + one_more);
-      first += least + one_more;
-    }
-  };
-  const auto activate = [&](int64_t first, int64_t last) {  // what of these panels went straight to the output: perhaps not a ragged one
-    const int64_t f = first * plan.columns, ragged = (last - 1) * plan.columns, end = std::min(last * plan.columns, g.filters());
-    const int64_t filters = (end % lanes && !t.products().stores_parts ? ragged : end) - f;
-    if (dense) finish_rows(t, output + f, g.output_step[2], count, filters);
-  };
-  // What is small stays in L1: all weights, and then whole pixels are finished one after the other; or else a panel.
-  const int64_t weights = plan.steps * (p1 - p0) * plan.columns * static_cast<int64_t>(sizeof(T));  // fits: below the pack's size
-  if (weights <= 24 << 10) {
-    each_group([&](int64_t group, int64_t first, int64_t rows) { run(p0, p1, group, first, rows); });
-    activate(p0, p1);
-  } else {
-    for (int64_t panel = p0; panel < p1; ++panel) {
-      each_group([&](int64_t group, int64_t first, int64_t rows) { run(panel, panel + 1, group, first, rows); });
-      activate(panel, panel + 1);
+      const int64_t rows = least + one_more;
+      run(panel, end, group, first, rows);
+      first += rows;
+      if ((first - done) * (end - panel) * plan.columns >= 2048 || first == count) {
+        activate(panel, end, done, first);
+        done = first;
+      }
     }
   }
 }
@@ -188,7 +183,7 @@ void multiply_pixels(const task& t, const scratch& s, pixel_range pixels, int64_
   a.last_block = plan.steps;
   a.passes = 1;
   a.lane_step = plan.pitch;
-  a.fetches_output = plan.steps >= least_steps;
+  a.panels = 1;
   a.lo = t.last.lo;
   a.hi = t.last.hi;
   for (int64_t first = 0; first < count; first += plan.columns) {

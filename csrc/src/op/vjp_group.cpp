@@ -213,15 +213,18 @@ class group_run {
     a.hi = infinity;
     a.output_row = v_.width;
     a.last_lanes = lanes;
-    for (int64_t c = 0; c < c_.padded; c += widest) {
-      const int64_t vectors = std::min(widest, c_.padded - c) / lanes;
-      a.lanes = mine(v_.panels) + (m * v_.width + c) * g_.filters();
-      for (int64_t group = 0; group < groups; ++group) {
-        const int64_t at = group * count / groups, rows = (group + 1) * count / groups - at;
-        a.broadcast = masked(first) + at * v_.block;
+    const int64_t whole = c_.padded / widest, rest = c_.padded % widest / lanes;
+    for (int64_t group = 0; group < groups; ++group) {
+      const int64_t at = group * count / groups, rows = (group + 1) * count / groups - at;
+      a.broadcast = masked(first) + at * v_.block;
+      const auto run = [&](int64_t c, int64_t panels, int64_t vectors) {
+        a.lanes = mine(v_.panels) + (m * v_.width + c) * g_.filters();
         a.output = out + at * v_.width + c;
+        a.panels = panels;
         v_.sums->filters[rows][vectors](&a);
-      }
+      };
+      if (whole > 0) run(0, whole, widest / lanes);
+      if (rest > 0) run(whole * widest, 1, rest);
     }
     const sepconv_activation& f = g_.depthwise_activation;
     const T* of = mine(v_.middle == derivative_source::argument ? v_.before : v_.rows);

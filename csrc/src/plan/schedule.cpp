@@ -141,7 +141,11 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   }
   s.tiles = ceil_div(g.pixels, pixels);
   s.tile_pixels = pixels;
-  s.fetches_ahead = heavy && !planar && !over_pixels;
+  // Weights stay in L2 while a tile's rows pass: all of them, or a quarter of it at a time. Where L2 is small, L3 is near, and so much may
+  // as well come from there.
+  const int64_t weights = checked_mul(checked_mul(s.steps, s.columns, "filters"), element, "filters");
+  const int64_t together = (l2 <= 512 << 10 ? 8 * l2 : l2 / 2) / std::max<int64_t>(weights, 1);  // fits: of a small one
+  s.panels_together = together >= panels ? std::max<int64_t>(panels, 1) : std::max<int64_t>(l2 / 4 / weights, 1);
   s.channel_group = 256;
   // An odd number of cache lines, so that the planes or blocks of one pixel don't compete for the same sets of L1.
   const int64_t lines = planar ? ceil_div(round_up(pixels, over_pixels ? s.columns : k.lanes, "workspace"), block) : pixels;

@@ -39,7 +39,7 @@ struct schedule {
   // whole: a zero fills up the last.
   int64_t pass_steps, steps;
   int64_t channel_group;  // channels that the depthwise filter takes at a time
-  bool fetches_ahead;     // weights are beyond L2: a panel is on its way while the one before is multiplied
+  int64_t panels_together;  // of filters: while these are multiplied, as many that come next are fetched into L2
   // Workspace, in bytes: one shared part, then one part a worker.
   std::size_t shared_size, worker_size;
   // Parts of a worker's: patch matrix and what is multiplied of it if that is bfloat16 (unless shared), phase planes of one channel (or the widened input of a group), its
