@@ -25,6 +25,7 @@ struct tap_window {
   int64_t columns, skipped;  // of a row of taps, `any`'s: those that it takes, and the rest
   ptrdiff_t input_row, input_column;  // steps of the input: between rows of taps, between columns
   int64_t stride, dilation;           // of columns
+  int64_t fetched;                    // the first row of taps of which the next block's share is fetched
   tap_range lit;                      // the block's input columns inside the image
   uint64_t bits;                      // the same, a bit each, where they are less than 64
 };
@@ -47,6 +48,14 @@ constexpr bool may_lie_outside(int at, int columns, int width, int stride) { ret
 // Vectors of channels that a block takes at a time: a cache line, where a vector is half of one. Pixels are often a power of two apart, so
 // that those of a block compete for a few sets of L1, and a line that is left half read must be fetched again.
 constexpr int line_vectors = SEPCONV_ISA_NUMBER == 2 ? 2 : 1;
+
+template <int Count, class T>
+SEPCONV_INLINE void fetch_columns(const T* column, ptrdiff_t step) {
+  unroll<Count>::run([&](auto) {
+    __builtin_prefetch(column);
+    column += step;
+  });
+}
 
 // For 32 registers.
 struct patch_3x3 {
@@ -120,6 +129,7 @@ struct slide {
         }
         column += taps.input_column;
       });
+      if (i >= taps.fetched) fetch_columns<Columns * Stride>(column, taps.input_column);
     }
   }
 };
@@ -155,6 +165,7 @@ struct any_filter {
           }
         });
       }
+      if (Inside && i >= taps.fetched) fetch_columns<Columns>(column + Columns * step - taps.dilation * taps.input_column, step);
     }
   }
 };

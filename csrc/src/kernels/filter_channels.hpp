@@ -107,6 +107,7 @@ static void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows
   taps.input_column = g.input_column;
   taps.stride = g.stride_width;
   taps.dilation = g.dilation_width;
+  taps.fetched = !g.fetches_input ? taps.rows.end : g.dilation_height > 1 ? taps.rows.first : taps.rows.end - g.stride_height;
   const T* input = static_cast<const T*>(g.input) + (top + taps.rows.first * g.dilation_height) * g.input_row;
   // The columns whose taps all lie inside the image lie between the two edges.
   const int64_t room = g.input_width - 1 - (g.kernel_width - 1) * g.dilation_width + g.pad_left;

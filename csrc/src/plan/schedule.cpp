@@ -147,6 +147,8 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   const int64_t together = (l2 <= 512 << 10 ? 8 * l2 : l2 / 2) / std::max<int64_t>(weights, 1);  // fits: of a small one
   s.panels_together = together >= panels ? std::max<int64_t>(panels, 1) : std::max<int64_t>(l2 / 4 / weights, 1);
   s.channel_group = 256;
+  const int64_t input_size = checked_mul(checked_mul(g.input[1], g.input[2], "input"), checked_mul(g.channels(), element, "input"), "input");
+  s.fetches_input = !s.widens && input_size > l2;
   // An odd number of cache lines, so that the planes or blocks of one pixel don't compete for the same sets of L1.
   const int64_t lines = planar ? ceil_div(round_up(pixels, over_pixels ? s.columns : k.lanes, "workspace"), block) : pixels;
   s.pitch = checked_mul((lines | 1), planar ? block : 1, "workspace");

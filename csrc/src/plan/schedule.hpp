@@ -38,6 +38,7 @@ struct schedule {
   // Elements of k that the micro-kernel takes, of a pass of the multiplier and of all: values, or packed pairs of c and c + 1. Pairs are
   // whole: a zero fills up the last.
   int64_t pass_steps, steps;
+  bool fetches_input;     // the depthwise filter's, which comes from beyond L2
   int64_t channel_group;  // channels that the depthwise filter takes at a time
   int64_t panels_together;  // of filters: while these are multiplied, as many that come next are fetched into L2
   // Workspace, in bytes: one shared part, then one part a worker.
