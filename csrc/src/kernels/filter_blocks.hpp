@@ -165,7 +165,10 @@ struct any_filter {
           }
         });
       }
-      if (Inside && i >= taps.fetched) fetch_columns<Columns>(column + Columns * step - taps.dilation * taps.input_column, step);
+      if (Inside && i >= taps.fetched) {  // where pixels' taps don't touch, lines that follow soon instead
+        const ptrdiff_t next = taps.dilation > 1 ? 2 * block_channels<T> : Columns * step;
+        fetch_columns<Columns>(column - taps.dilation * taps.input_column + next, step);
+      }
     }
   }
 };
