@@ -151,16 +151,17 @@ void check_planar(const kernel_set& k, const multiply_set& set, const problem& p
     }
 }
 
-// The broadcast operand in panels [k][row] of the largest micro-tile, the lane operand [k][pixel].
+// The broadcast operand in panels [k][row] of the largest micro-tile, the lane operand [k][pixel] of as many pixels.
 template <class P>
 void check_pixels(const kernel_set& k, const multiply_set& set, const problem& p, generator& r) {
   using T = typename P::sum;
   using E = typename P::element;
-  const int64_t columns = p.vectors * k.lanes, step = columns + 5;
+  const int64_t columns = p.vectors * k.lanes, panels = p.panels(k), stored = (panels - 1) * columns + p.stored(k);
+  const int64_t step = panels * columns + 5;
   guarded a(bytes_of((p.channels - 1) * k.pixels_rows + p.rows, sizeof(T)), p.side);
-  guarded b(bytes_of((p.channels - 1) * step + columns, sizeof(T)), p.side), bias(bytes_of(p.rows, sizeof(T)), p.side);
-  const int64_t output_row = columns + 1;
-  guarded y(bytes_of((p.rows - 1) * output_row + p.stored(k), sizeof(T)), p.side);
+  guarded b(bytes_of((p.channels - 1) * step + panels * columns, sizeof(T)), p.side), bias(bytes_of(p.rows, sizeof(T)), p.side);
+  const int64_t output_row = panels * columns + 1;
+  guarded y(bytes_of((p.rows - 1) * output_row + stored, sizeof(T)), p.side);
   for (guarded* g : {&a, &b}) P::fill(*g, r, p.tiny);
   fill_bias<T>(bias, r, p.tiny);
 
@@ -177,12 +178,12 @@ void check_pixels(const kernel_set& k, const multiply_set& set, const problem& p
   args.output = y.get();
   args.output_row = output_row;
   args.last_lanes = p.part;
-  args.panels = 1;
+  args.panels = panels;
   set.pixels[p.rows][p.vectors](&args);
 
   EXPECT_TRUE(y.intact());
   for (int64_t row = 0; row < p.rows; ++row)
-    for (int64_t column = 0; column < p.stored(k); ++column) {
+    for (int64_t column = 0; column < stored; ++column) {
       T sum = 0;
       for (int64_t c = 0; c < p.channels; ++c)
         sum = P::add(a.as<E>()[c * k.pixels_rows + row], b.as<E>()[c * step + column], sum);

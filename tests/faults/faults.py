@@ -70,8 +70,15 @@ FAULTS = [
     Fault(
         "biases_of_the_first_panel",
         "csrc/src/kernels/multiply.hpp",
-        ", bias += Vectors * lanes<T>) {",
-        ") {",
+        "if (BiasOfColumn) bias += Vectors * lanes<T>;",
+        "",
+        ["test_multiply", "test_run"],
+    ),
+    Fault(
+        "pixels_of_the_first_panel",
+        "csrc/src/kernels/multiply.hpp",
+        "static_cast<const E*>(g.lanes) + panel * Vectors * lanes<T>",
+        "static_cast<const E*>(g.lanes)",
         ["test_multiply", "test_run"],
     ),
     Fault(

@@ -89,7 +89,7 @@ struct multiply_args {
   int64_t last_lanes;  // of each row's last vector, that are stored: all, unless the kernels store parts
   const void* ahead;   // what to fetch into L2 meanwhile, so many cache lines a block
   int64_t ahead_lines;
-  int64_t panels;      // of columns, one after the other: weights, biases and outputs follow one another
+  int64_t panels;      // of columns, one after the other, as their operands and outputs are
 };
 
 // Pixels of T in blocks of channels, with the steps between blocks and between pixels. Whole blocks are read.

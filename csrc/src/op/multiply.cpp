@@ -183,23 +183,31 @@ void multiply_pixels(const task& t, const scratch& s, pixel_range pixels, int64_
   a.last_block = plan.steps;
   a.passes = 1;
   a.lane_step = plan.pitch;
-  a.panels = 1;
   a.lo = t.last.lo;
   a.hi = t.last.hi;
-  for (int64_t first = 0; first < count; first += plan.columns) {
-    const int64_t here = std::min(plan.columns, count - first), vectors = ceil_div(here, lanes), columns = vectors * lanes;
-    const bool straight = dense && (here == columns || t.products().stores_parts);
-    a.lanes = reinterpret_cast<const T*>(s.pairs) + first;
-    for (int64_t panel = p0; panel < p1; ++panel) {
-      const int64_t f = panel * plan.rows, filters = std::min(plan.rows, g.filters() - f);
-      a.broadcast = static_cast<const T*>(t.pack->panels) + panel * t.kernels().pixels_rows * plan.steps;
-      a.bias = static_cast<const T*>(t.pack->bias) + f;
-      const multiply_fn kernel = t.products().pixels[filters][vectors];
-      run_kernel(t, tile, kernel, a, {pixels.first + first, here, f, filters, columns, straight, true}, places);
+  // A few rows of weights stay in L1 while all pixels pass; those of whole columns that go straight to the output in a row.
+  const int64_t plain = dense && places.even() ? count / plan.columns : 0, vectors = plan.columns / lanes;
+  for (int64_t panel = p0; panel < p1; ++panel) {
+    const int64_t f = panel * plan.rows, filters = std::min(plan.rows, g.filters() - f);
+    a.broadcast = static_cast<const T*>(t.pack->panels) + panel * t.kernels().pixels_rows * plan.steps;
+    a.bias = static_cast<const T*>(t.pack->bias) + f;
+    T* const output = dense ? reinterpret_cast<T*>(t.output) + places(pixels.first).offset + f * g.output_step[3] : nullptr;
+    a.lanes = s.pairs;
+    a.output = output;
+    a.output_row = g.output_step[3];
+    a.last_lanes = lanes;
+    a.panels = plain;
+    if (plain > 0) t.products().pixels[filters][vectors](&a);
+    a.panels = 1;
+    int64_t straight = plain * plan.columns;  // pixels
+    for (int64_t first = straight; first < count; first += plan.columns) {
+      const int64_t here = std::min(plan.columns, count - first), wide = ceil_div(here, lanes), columns = wide * lanes;
+      const bool goes = dense && (here == columns || t.products().stores_parts);
+      a.lanes = reinterpret_cast<const T*>(s.pairs) + first;
+      run_kernel(t, tile, t.products().pixels[filters][wide], a, {pixels.first + first, here, f, filters, columns, goes, true}, places);
+      if (goes) straight = first + here;
     }
-    const int64_t f = p0 * plan.rows, filters = std::min(p1 * plan.rows, g.filters()) - f;
-    T* output = reinterpret_cast<T*>(t.output) + places(pixels.first + first).offset + f * g.output_step[3];
-    if (straight) finish_rows(t, output, g.output_step[3], filters, here);
+    if (dense) finish_rows(t, output, g.output_step[3], filters, straight);
   }
 }
 
