@@ -54,7 +54,7 @@ multiply_lanes choose_multiply(const geometry& g, const kernel_set& k, gather_la
   if (!g.multiplies()) return multiply_lanes::none;
   const bool few = 2 * g.filters() <= k.lanes;  // fits: sizes below 2^60 (make_geometry)
   const bool rows_are_dense = g.output_step[2] == 1 && g.filters() > 1;
-  const bool large = g.image_pixels >= 15 * 15;  // fits: constants
+  const bool large = g.image_pixels >= (k.lanes < 16 ? 12 * 12 : 15 * 15);  // fits: constants
   const bool filters_are_dense = g.output_step[3] == 1;
   return gather == gather_lanes::pixels && large && (few || (rows_are_dense && !filters_are_dense)) ? multiply_lanes::pixels
                                                                                         : multiply_lanes::filters;
@@ -136,7 +136,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
     pixels = std::min<int64_t>(g.pixels, std::min<int64_t>(room, 512));
   } else if (s.tiles < 8 * threads) {  // fits: likewise; as many as threads can share evenly
     const int64_t even = round_up(std::max<int64_t>(s.tiles, 1), threads, "tiles");
-    const int64_t grain = (copies || s.widens) && quantum > micro ? quantum : over_pixels ? k.lanes : 1;  // planes and lines of whole rows
+    const int64_t grain = (copies || s.widens) && quantum > micro ? quantum : over_pixels ? s.columns : 1;  // planes and lines of whole rows
     pixels = std::min(pixels, std::max<int64_t>(ceil_div(ceil_div(g.pixels, even), grain), 1) * grain);  // fits: below pixels + quantum
   }
   s.tiles = ceil_div(g.pixels, pixels);
