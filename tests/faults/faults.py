@@ -91,8 +91,8 @@ FAULTS = [
     Fault(
         "wrong_block_step",
         "csrc/src/kernels/multiply.hpp",
-        "i < g.blocks ? block_channels<T> : g.last_block",
-        "i <= g.blocks ? block_channels<T> : g.last_block",
+        "steps = g.last_block;",
+        "",
         ["test_multiply"],
     ),
     Fault(

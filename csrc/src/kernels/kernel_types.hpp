@@ -80,7 +80,7 @@ struct multiply_args {
   const void* bias;          // T, one each filter
   ptrdiff_t block_step;      // between blocks of the broadcast operand; where it is planar, between values of k
   ptrdiff_t lane_step;       // between values of k of the lane operand
-  int64_t passes;            // the multiplier: each pass runs over all channels
+  int64_t passes;            // the multiplier: each pass runs over all channels; like all counts here at least 1
   int64_t blocks;            // of a pass
   int64_t last_block;        // values of k in the last block of a pass
   double lo, hi;
