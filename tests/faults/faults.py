@@ -1,4 +1,4 @@
-"""Thirty ways to break the library, each a text that is replaced by another, and the tests that must notice."""
+"""Forty ways to break the library, each a text that is replaced by another, and the tests that must notice."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   a.hi = t.last.hi;
   const int64_t panel_size = plan.steps * plan.columns * static_cast<int64_t>(sizeof(T));  // fits: below the pack's size
   const int64_t blocks = a.blocks * a.passes;                                              // of k
-  const int64_t share = ceil_div(panel_size / 64, blocks * groups);  // of a panel's cache lines, a micro-tile's a block; fits: likewise
+  const int64_t share = blocked ? ceil_div(panel_size / 64, blocks * groups) : 0;  // of a panel's lines, of a micro-tile a block; fits
   const auto& kernels = blocked ? t.products().filters : t.products().planar;
   const int64_t whole = plan.columns / lanes, least = count / groups, over = count % groups;
   // Panels whose tiles go straight to the output without more ado, as a row of tiles.

@@ -155,6 +155,7 @@ class group_run {
     a.output_block = v_.block;
     a.output_pixel = v_.width;
     a.output_padded = true;
+    a.fetches_input = reads_directly(v_, c_.first);
     v_.sums->filter_channels(&a);
     const sepconv_activation& f = g_.depthwise_activation;
     if (v_.middle == derivative_source::argument) std::copy(rows, rows + count, mine(v_.before));
