@@ -118,7 +118,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   const int64_t threads = s.threads;
   const bool scarce = threads > 1 && g.pixels < 2 * least * threads;  // fits: threads has 32 bits
   const bool apart = s.direct && planar;
-  const int64_t most = apart ? std::max<int64_t>(l2 / 16 / element, 4096) : std::clamp<int64_t>(8 * g.output[2], 512, 4096);  // fits: sizes below 2^60
+  const int64_t most = apart ? std::max<int64_t>(l2 / 16 / element, 4096) : std::clamp<int64_t>(8 * g.output[2], 512, 4096);  // fits: below 2^60
   int64_t pixels = s.direct ? most : std::clamp<int64_t>(fits, micro, most);
   const int64_t quantum = g.output[2] > micro && g.output[2] <= pixels ? g.output[2] : micro;
   if (threads > 1 && !scarce) pixels = std::min(pixels, std::max(least, ceil_div(g.pixels, apart ? threads : 4 * threads)));  // fits: likewise

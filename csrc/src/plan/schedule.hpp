@@ -38,13 +38,13 @@ struct schedule {
   // Elements of k that the micro-kernel takes, of a pass of the multiplier and of all: values, or packed pairs of c and c + 1. Pairs are
   // whole: a zero fills up the last.
   int64_t pass_steps, steps;
-  bool fetches_input;     // the depthwise filter's, which comes from beyond L2
-  int64_t channel_group;  // channels that the depthwise filter takes at a time
+  bool fetches_input;       // the depthwise filter's, which comes from beyond L2
+  int64_t channel_group;    // channels that the depthwise filter takes at a time
   int64_t panels_together;  // of filters: while these are multiplied, as many that come next are fetched into L2
   // Workspace, in bytes: one shared part, then one part a worker.
   std::size_t shared_size, worker_size;
-  // Parts of a worker's: patch matrix and what is multiplied of it if that is bfloat16 (unless shared), phase planes of one channel (or the widened input of a group), its
-  // result at their pitch, a micro-tile, offsets of taps
+  // Parts of a worker's: patch matrix and what is multiplied of it if that is bfloat16 (unless shared), phase planes of one channel (or the
+  // widened input of a group), its result at their pitch, a micro-tile, offsets of taps
   std::size_t scratch_size, pairs_size, planes_size, wide_size, tile_size, offsets_size;
   int64_t pitch;       // pixels from one block or plane of scratch to the next
   bool short_rows;     // the gather over pixels filters all rows of a tile in one run
