@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t least_shared = 1 << 18;  // bytes of weights that threads share out
 
-
 struct unpacked {
   const sepconv_weights& weights;
   const geometry& g;
@@ -94,7 +93,7 @@ void pack_outputs(const unpacked& u, sepconv_pack& p) {
 
 // Panels of `wide` filters; the last one rounded up to `narrow`.
 template <class T>
-void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t narrow, store_tile_fn move_tile, int32_t threads) {
+void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t narrow, const sepconv_plan& plan, int32_t threads) {
   const int64_t row = u.weights.pointwise_strides[0], column = u.weights.pointwise_strides[1], panels = ceil_div(u.filters, wide);
   const auto padded = [&](int64_t count) { return ceil_div(count, narrow) * narrow; };  // fits: at most a panel more
   // f(first filter, their number, columns with padding, panel)
@@ -102,22 +101,32 @@ void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t na
     const int64_t first = panel * wide, count = std::min(wide, u.filters - first);  // fits: an index
     f(first, count, padded(count), static_cast<T*>(p.panels) + panel * padded(wide) * u.channels * u.multiplier);  // fits: an index
   };
+  const auto pad = [](int64_t rows, int64_t count, int64_t columns, T* y) {
+    for (int64_t r = 0; r < rows && count < columns; ++r) std::fill_n(y + r * columns + count, columns - count, T(0));  // fits: an index
+  };
+  const bool widens = (u.weights.dtype == SEPCONV_FLOAT64) == std::is_same<T, double>::value;  // which kernels do
+  const copy_lines_fn copy_lines = plan.table->sets[u.weights.dtype]->copy_lines;
   with_type(u.weights.pointwise_kernel, u.weights.dtype, [&](const auto* x) {
     if (std::is_same<decltype(x), const T*>::value && row == 1 && u.multiplier == 1)  // filters outermost, as in PyTorch
       return parallel_for(panels, threads, [&](int64_t panel, int32_t) {
         with_panel(panel, [&](int64_t first, int64_t count, int64_t columns, T* y) {
-          move_tile(x + first * column, column, count, u.channels, y, 1, columns);  // fits: an index
-          for (int64_t c = 0; c < u.channels && count < columns; ++c) std::fill_n(y + c * columns + count, columns - count, T(0));  // fits
+          plan.kernels->move_tile(x + first * column, column, count, u.channels, y, 1, columns);  // fits: an index
+          pad(u.channels, count, columns, y);
         });
       });
-    constexpr int64_t together = 8;  // rows, which are then read from one end to the other: the machine fetches them ahead
+    constexpr int64_t together = 8;  // rows, which are then read from one end to the other: the machine fetches them ahead, but not what is written
     parallel_for(ceil_div(u.channels, together), threads, [&](int64_t piece, int32_t) {
-      const int64_t c0 = piece * together, end = std::min(c0 + together, u.channels);  // fits: at most a piece more
+      const int64_t c0 = piece * together, rows = std::min(together, u.channels - c0), step = u.multiplier * row;  // fits: an index
       for (int64_t panel = 0; panel < panels; ++panel)
         with_panel(panel, [&](int64_t first, int64_t count, int64_t columns, T* y) {
-          for (int64_t m = 0; m < u.multiplier; ++m)
-            for (int64_t c = c0; c < end; ++c)
-              spread(x + (c * u.multiplier + m) * row + first * column, column, count, columns, y + (m * u.channels + c) * columns);  // fits
+          for (int64_t m = 0; m < u.multiplier; ++m) {
+            const auto* const from = x + c0 * step + m * row + first * column;  // fits: an index
+            T* const to = y + (m * u.channels + c0) * columns;                  // fits: an index
+            for (int64_t i = rows * columns; i < 2 * rows * columns; i += block_channels<T>) __builtin_prefetch(to + i, 1);  // the next piece's
+            if (widens) copy_lines(from, step, column, rows, count, to, columns);
+            for (int64_t r = 0; r < rows && !widens; ++r) spread(from + r * step, column, count, count, to + r * columns);  // fits: an index
+            pad(rows, count, columns, to);
+          }
         });
     });
   });
@@ -189,7 +198,7 @@ sepconv_pack* pack(const sepconv_plan& plan, const sepconv_weights& weights) {
   if (g.pairs)
     pack_pairs(u, *p, wide, narrow, *plan.table->pairs);
   else
-    pack_pointwise<T>(u, *p, wide, narrow, plan.kernels->move_tile, sizes[6] < least_shared ? 1 : plan.schedule.threads);
+    pack_pointwise<T>(u, *p, wide, narrow, plan, sizes[6] < least_shared ? 1 : plan.schedule.threads);
   spread(u, u.weights.bias, 0, 1, u.filters, ceil_div(u.filters, wide) * wide, static_cast<T*>(p->bias));  // fits: at most a panel more
   return p.release();
 }
