@@ -19,10 +19,14 @@ constexpr int outer_rows = 8, outer_vectors = 2;
 constexpr int filters_rows = 6, filters_vectors = 2;
 constexpr int pixels_rows = 6, pixels_vectors = 2, pixels_sums = 12;
 constexpr int outer_rows = 4, outer_vectors = 2;
-#else  // 16 registers of 4 floats on x86; multiply-adds are calls there, so registers do not matter
+#elif defined(__FP_FAST_FMAF)  // 16 registers of 4 floats or more
 constexpr int filters_rows = 4, filters_vectors = 2;
 constexpr int pixels_rows = 4, pixels_vectors = 2, pixels_sums = 8;
 constexpr int outer_rows = 4, outer_vectors = 1;
+#else  // multiply-adds are calls: the least code
+constexpr int filters_rows = 2, filters_vectors = 1;
+constexpr int pixels_rows = 2, pixels_vectors = 1, pixels_sums = 3;
+constexpr int outer_rows = 2, outer_vectors = 1;
 #endif
 
 }  // namespace SEPCONV_ISA
