@@ -4,6 +4,8 @@
 //   slide   a width and stride known in advance, no dilation: one row of outputs; a row's weights stay in registers
 //   any     every other geometry, and what must not read beyond the last channel; input as operand of the multiply-add
 //
+// Each has a `narrow` one for no more channels than a vector holds.
+//
 // Columns outside the image: patch and slide test a bit each of the first and last input columns, which costs less than blocks of their own
 // at the edges. `any` has two bodies, one without tests.
 #pragma once
@@ -61,6 +63,8 @@ SEPCONV_INLINE void fetch_columns(const T* column, ptrdiff_t step) {
 struct patch_3x3 {
   template <bool>
   using body = patch_3x3;  // inside and at the edges alike
+  template <class>
+  using narrow = patch_3x3;
   static constexpr bool partial = false, tests = true;
   static constexpr int rows = 4, columns = 5, fewest = 1, vectors = 1;
   template <bool, int V, class T, int Rows, int Columns>
@@ -96,13 +100,14 @@ struct patch_3x3 {
   }
 };
 
-template <int Width, int Stride>
+template <int Width, int Stride, int Vectors = Width == 3 ? line_vectors : 1>  // of more, 16 registers don't hold the weights
 struct slide {
   template <bool>
   using body = slide;  // inside and at the edges alike
+  template <class T>
+  using narrow = slide<Width, Stride, sizeof(T) == 4 ? 1 : Vectors>;  // for the size of its code
   static constexpr bool partial = false, tests = true;
-  static constexpr int vectors = Width == 3 ? line_vectors : 1;  // of more, 16 registers don't hold the weights
-  static constexpr int rows = 1, columns = 8 / vectors, fewest = 4 / vectors;  // fewer columns are any's, for the size of its code
+  static constexpr int rows = 1, columns = 8 / Vectors, fewest = 4 / Vectors, vectors = Vectors;  // fewer columns are any's, for the size of its code
   template <bool, int V, class T, int N>
   static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][N], int64_t) {
     constexpr int Columns = N / V;
@@ -136,6 +141,8 @@ struct slide {
 
 template <bool Inside>
 struct any_filter {
+  template <class>
+  using narrow = any_filter;
   static constexpr bool partial = true, tests = !Inside;
 #if SEPCONV_ISA_NUMBER == 1  // for the size of its code
   static constexpr int rows = 1, columns = Inside ? 2 : 1;

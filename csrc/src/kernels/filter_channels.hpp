@@ -97,6 +97,9 @@ template <class T, template <bool> class Body>
 static void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows, int64_t column, int64_t end, T* y) {
   static constexpr auto inner = blocks_of<T, Body<true>>::make();
   static constexpr auto outer = blocks_of<T, Body<false>>::make();
+  typedef typename Body<false>::template narrow<T> narrow;
+  static constexpr auto few = blocks_of<T, narrow>::make();
+  const bool one = g.channels <= lanes<T>;
   const int64_t top = row * g.stride_height - g.pad_top;
   tap_window taps;
   taps.rows = inside(top, g.dilation_height, g.kernel_height, g.input_height, rows);
@@ -130,7 +133,7 @@ static void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows
     }
     const bool tests = Body<true>::tests || column < first_inner || column >= end_inner;
     const int64_t stop = !tests ? end_inner : !Body<true>::tests && column < first_inner && first_inner < end ? first_inner : end;
-    int64_t run = even_piece(stop - column, tests ? Body<false>::columns : Body<true>::columns), span;
+    int64_t run = even_piece(stop - column, !tests ? Body<true>::columns : one ? narrow::columns : Body<false>::columns), span;
     const auto look = [&] {
       span = (run - 1) * g.stride_width + (g.kernel_width - 1) * g.dilation_width + 1;
       taps.lit = inside(left, 1, span, g.input_width, 1);
@@ -139,7 +142,7 @@ static void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows
     // Pixels that see nothing of the image are rare, and taken one by one.
     if (Body<true>::tests && (taps.lit.first >= g.kernel_width || span - taps.lit.end >= g.kernel_width)) run = 1, look();
     taps.bits = span < 64 ? (uint64_t{1} << taps.lit.end) - (uint64_t{1} << taps.lit.first) : 0;
-    const auto block = tests ? outer.of[rows - 1][run - 1] : inner.of[rows - 1][run - 1];
+    const auto block = !tests ? inner.of[rows - 1][run - 1] : one ? few.of[rows - 1][run - 1] : outer.of[rows - 1][run - 1];
     block(g, input + left * g.input_column, taps, y);
     y += run * g.output_pixel;
     column += run;
