@@ -241,8 +241,8 @@ FAULTS = [
     Fault(
         "multiplier_inside_out",
         "csrc/src/pack/pack.cpp",
-        "spread(x + (c * u.multiplier + m) * row + first",
-        "spread(x + (m * u.channels + c) * row + first",
+        "x + c0 * step + m * row + first",
+        "x + c0 * step + (u.multiplier - 1 - m) * row + first",
         ["test_separable_conv.py"],
     ),
     Fault(
