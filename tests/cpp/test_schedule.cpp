@@ -84,7 +84,16 @@ void check(const sepconv::geometry& g, const schedule& s, const sepconv::kernel_
   if (g.multiplies()) {
     EXPECT_GE(s.tile_size, static_cast<std::size_t>(s.rows * s.columns * element));
   }
-  if (s.gather == gather_lanes::pixels) {
+  if (s.turns) {
+    EXPECT_EQ(s.gather, gather_lanes::pixels);
+    // The window of the largest piece, its outputs, and what load_pixels takes, of a block of channels.
+    const int64_t width = g.output[2], rows = s.tile_pixels < width ? 1 : std::min(g.output[1], (s.tile_pixels + width - 2) / width + 1);
+    const auto seen = [&](int axis, int64_t outputs) {
+      return std::min(g.input[axis + 1], (outputs - 1) * g.stride[axis] + (g.kernel[axis] - 1) * g.dilation[axis] + 1);
+    };
+    const int64_t pixels = seen(0, rows) * seen(1, std::min(width, s.tile_pixels)) + s.tile_pixels + 64;
+    EXPECT_GE(s.planes_size, static_cast<std::size_t>(pixels * 64));
+  } else if (s.gather == gather_lanes::pixels) {
     EXPECT_GE(s.offsets_size, static_cast<std::size_t>(g.taps * 8));
     // Whatever piece of an image a tile can be, its phase planes fit: all rows that it touches, or part of one.
     const int64_t width = g.output[2], rows = s.tile_pixels < width ? 1 : std::min(g.output[1], (s.tile_pixels + width - 2) / width + 1);
@@ -153,6 +162,24 @@ TEST(schedule, large_images_in_channels_first_keep_lanes_over_pixels) {
   const schedule s = sepconv::make_schedule(sepconv::make_geometry(spec), k, {32 << 10, 1 << 20, 1});
   EXPECT_EQ(s.gather, gather_lanes::pixels);
   EXPECT_EQ(s.multiply, multiply_lanes::pixels);
+}
+
+// Planes of one channel are for long rows, and for channels that don't fill a block.
+TEST(schedule, short_rows_and_strides_in_channels_first_turn_blocks_of_channels) {
+  sepconv_spec spec = spec_of(SEPCONV_DEPTHWISE, {1, 56, 56, 64});
+  spec.layout = SEPCONV_CHANNELS_FIRST;
+  spec.kernel[0] = spec.kernel[1] = 3;
+  const sepconv::kernel_set& k = kernels_of(isas()[0], SEPCONV_FLOAT32);
+  const auto turns = [&] { return sepconv::make_schedule(sepconv::make_geometry(spec), k, {32 << 10, 1 << 20, 1}).turns; };
+  EXPECT_FALSE(turns());
+  spec.stride[0] = spec.stride[1] = 2;
+  EXPECT_TRUE(turns());
+  spec.input_shape[3] = 8;
+  EXPECT_FALSE(turns());
+  spec.stride[0] = spec.stride[1] = 1;
+  spec.input_shape[3] = 64;
+  spec.input_shape[1] = spec.input_shape[2] = 14;
+  EXPECT_TRUE(turns());
 }
 
 // Strides make each channel's planes dearer than half-empty lanes.

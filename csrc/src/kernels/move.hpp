@@ -18,6 +18,9 @@ struct every {  // lane k after the vectors up to Read, of the lanes gathered be
 
 template <int Step, int Offset, class S>
 SEPCONV_INLINE auto load_every(const S* x) {
+#if SEPCONV_ISA_NUMBER == 2
+  if constexpr (Step == 2 && sizeof(S) > 2) return load_every_second<Offset>(x);
+#endif
   auto out = load_as(x);
   typedef typename scalar_of<decltype(out)>::type T;
   unroll<Step - 1>::run([&](auto i) {

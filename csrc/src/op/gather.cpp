@@ -36,6 +36,26 @@ pixel_place place(const geometry& g, int64_t q) {
 }
 
 template <class T>
+void load_pixels(const kernel_set& storage, const kernel_set& sums, const pixel_source& from, int64_t pixels, int64_t channels, T* to,
+                 ptrdiff_t step, T* lines) {
+  const bool dense = from.channel == 1 && from.pixel == channels && step == channels;
+  if (dense) return storage.copy_lines(from.first, 0, 1, 1, pixels * channels, to, 0);
+  if (channels == 1 || from.channel == 1 || from.pixel != 1)
+    return storage.copy_lines(from.first, from.pixel, from.channel, pixels, channels, to, step);
+  // Pixels next to one another: a transpose, of what is widened before if storage has 16 bits.
+  if (&storage == &sums) return sums.move_tile(from.first, from.channel, channels, pixels, to, 1, step);
+  constexpr ptrdiff_t element = 2;
+  for (int64_t p = 0; p < pixels; p += 64) {
+    const int64_t count = std::min<int64_t>(64, pixels - p);
+    storage.copy_lines(from.first + p * element, from.channel, 1, channels, count, lines, 64);
+    sums.move_tile(lines, 64, channels, count, to + p * step, 1, step);
+  }
+}
+
+template void load_pixels<float>(const kernel_set&, const kernel_set&, const pixel_source&, int64_t, int64_t, float*, ptrdiff_t, float*);
+template void load_pixels<double>(const kernel_set&, const kernel_set&, const pixel_source&, int64_t, int64_t, double*, ptrdiff_t, double*);
+
+template <class T>
 void gather(const task& t, const scratch& s, pixel_range pixels, int64_t c0, int64_t c1) {
   const geometry& g = t.geo();
   for (int64_t q = pixels.first; q < pixels.last;) {
@@ -47,6 +67,8 @@ void gather(const task& t, const scratch& s, pixel_range pixels, int64_t c0, int
     const piece p = {image, q - start, end - start, q - pixels.first};
     if (t.sched().gather == gather_lanes::channels)
       gather_channels<T>(t, s, p, c0, c1);
+    else if (t.sched().turns)
+      gather_turned<T>(t, s, p, c0, c1);
     else if (t.sched().gather == gather_lanes::pixels)
       gather_pixels<T>(t, s, p, c0, c1);
     else

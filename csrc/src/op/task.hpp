@@ -23,6 +23,7 @@ struct task {
   const geometry& geo() const { return plan->geometry; }
   const schedule& sched() const { return plan->schedule; }
   const kernel_set& kernels() const { return *plan->kernels; }
+  const kernel_set& sums() const { return *plan->table->sets[plan->geometry.dtype == SEPCONV_FLOAT64 ? SEPCONV_FLOAT64 : SEPCONV_FLOAT32]; }
   const multiply_set& products() const { return *plan->products; }
 };
 
@@ -50,6 +51,18 @@ struct piece {
   int64_t at;           // of the tile, where it begins
 };
 
+// Pixels of a strided array of storage, into rows of sums: target[pixel * target_step + channel]. `lines` holds 64 pixels of all channels.
+struct pixel_source {
+  const char* first;  // of the first pixel, first channel
+  ptrdiff_t pixel, channel;
+};
+
+template <class T>
+void load_pixels(const kernel_set& storage, const kernel_set& sums, const pixel_source& from, int64_t pixels, int64_t channels, T* to,
+                 ptrdiff_t step, T* lines);
+
+template <class T>
+void gather_turned(const task& t, const scratch& s, const piece& p, int64_t c0, int64_t c1);
 template <class T>
 void gather_channels(const task& t, const scratch& s, const piece& p, int64_t c0, int64_t c1);
 template <class T>

@@ -84,22 +84,6 @@ channel_group group_of(const sepconv_vjp& v, int64_t index) {
   return {first, count, ceil_div(count, lanes) * lanes};
 }
 
-template <class T>
-void load_pixels(const sepconv_vjp& v, const pixel_source& from, int64_t pixels, int64_t channels, T* to, ptrdiff_t step, T* lines) {
-  if (from.channel == 1 || from.pixel != 1)
-    return v.storage->copy_lines(from.first, from.pixel, from.channel, pixels, channels, to, step);
-  // Pixels next to one another: read along them, then a transpose.
-  const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(v.geometry.dtype));
-  for (int64_t p = 0; p < pixels; p += 64) {
-    const int64_t count = std::min<int64_t>(64, pixels - p);
-    v.storage->copy_lines(from.first + p * element, from.channel, 1, channels, count, lines, 64);
-    v.sums->move_tile(lines, 64, channels, count, to + p * step, 1, step);
-  }
-}
-
-template void load_pixels<float>(const sepconv_vjp&, const pixel_source&, int64_t, int64_t, float*, ptrdiff_t, float*);
-template void load_pixels<double>(const sepconv_vjp&, const pixel_source&, int64_t, int64_t, double*, ptrdiff_t, double*);
-
 void run_vjp(const vjp_task& t) {
   const geometry& g = t.geo();
   if (g.pixels == 0) {

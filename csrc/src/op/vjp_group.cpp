@@ -99,7 +99,7 @@ class group_run {
     for (int64_t y = 0; y < taps_.input_height; ++y, image += step[1] * element) {
       T* line = to + y * taps_.input_row;
       if (v_.repeats == 1) {
-        load_pixels(v_, {image, step[2], step[3]}, taps_.input_width, c_.count, line, v_.width, mine(v_.lines));
+        load_pixels(*v_.storage, *v_.sums, {image, step[2], step[3]}, taps_.input_width, c_.count, line, v_.width, mine(v_.lines));
         continue;
       }
       for (int64_t x = 0; x < taps_.input_width; x += v_.chunk, line += v_.chunk * v_.width)
@@ -110,7 +110,7 @@ class group_run {
   // Pixels with each channel `repeats` times.
   void repeat(const pixel_source& from, int64_t pixels, T* to) {
     T* once = mine(v_.tile);
-    load_pixels(v_, from, pixels, g_.channels(), once, v_.block, mine(v_.lines));
+    load_pixels(*v_.storage, *v_.sums, from, pixels, g_.channels(), once, v_.block, mine(v_.lines));
     for (int64_t p = 0; p < pixels; ++p, once += v_.block, to += v_.width) {
       T* y = to;
       for (int64_t c = 0; c < g_.channels(); ++c)
@@ -255,10 +255,10 @@ class group_run {
         v_.storage->mask(&a);
         continue;
       }
-      load_pixels(v_, {d, pixel, channel}, count, c_.count, y, v_.width, mine(v_.lines));
+      load_pixels(*v_.storage, *v_.sums, {d, pixel, channel}, count, c_.count, y, v_.width, mine(v_.lines));
       if (v_.last == derivative_source::none) continue;
       T* kept = mine(v_.rows);
-      load_pixels(v_, {of, pixel, channel}, count, c_.count, kept, v_.width, mine(v_.lines));
+      load_pixels(*v_.storage, *v_.sums, {of, pixel, channel}, count, c_.count, kept, v_.width, mine(v_.lines));
       v_.sums->derive(g_.activation.kind, g_.activation.params, kept, y, static_cast<std::size_t>(count * v_.width));  // fits: a chunk
     }
     return straight;

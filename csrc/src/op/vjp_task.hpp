@@ -40,15 +40,6 @@ struct interval {
 
 interval interval_of(const sepconv_activation& a);
 
-// Pixels of a strided array of storage, into rows of sums: target[pixel * target_step + channel].
-struct pixel_source {
-  const char* first;  // of the first pixel, first channel
-  ptrdiff_t pixel, channel;
-};
-
-template <class T>
-void load_pixels(const sepconv_vjp& v, const pixel_source& from, int64_t pixels, int64_t channels, T* to, ptrdiff_t step, T* lines);
-
 // The depthwise weights of a group of channels, in the orders of all steps.
 template <class T>
 void pack_group(const vjp_task& t, int64_t group);

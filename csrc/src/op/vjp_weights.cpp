@@ -136,9 +136,9 @@ void mask(const vjp_task& t, int64_t first, int64_t last, T* to, T* sums, int32_
     }
     for (int64_t f = 0; f < g.filters(); f += v.block, y += v.pitch * v.block) {
       const int64_t filters = std::min(v.block, g.filters() - f);
-      load_pixels(v, {d + f * channel * element, pixel, channel}, count, filters, y, v.block, lines);
+      load_pixels(*v.storage, *v.sums, {d + f * channel * element, pixel, channel}, count, filters, y, v.block, lines);
       if (v.last == derivative_source::none) continue;
-      load_pixels(v, {of + f * channel * element, pixel, channel}, count, filters, kept, v.block, lines);
+      load_pixels(*v.storage, *v.sums, {of + f * channel * element, pixel, channel}, count, filters, kept, v.block, lines);
       v.sums->derive(g.activation.kind, g.activation.params, kept, y, static_cast<std::size_t>(count * v.block));  // fits: a chunk
     }
   }

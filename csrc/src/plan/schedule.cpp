@@ -48,6 +48,14 @@ gather_lanes choose_gather(const geometry& g, const kernel_set& k) {
   return narrow && !planes_are_dear(g, k) ? gather_lanes::pixels : gather_lanes::channels;
 }
 
+// Channels that lie apart take lanes over channels after all where transposing blocks of them on their way in and out costs less than what
+// planes lose: to strides, to short rows, or to many taps, whose rows have to be loaded for each. The constants are measured with 8 lanes.
+bool turns_blocks(const geometry& g, const kernel_set& k, gather_lanes gather) {
+  const int64_t block = 64 / static_cast<int64_t>(sum_size(g.dtype));
+  const int64_t width = std::min(k.lanes, 8) * (24 + std::min<int64_t>(g.taps, 1000) / 2) / 8;  // fits: constants
+  return gather == gather_lanes::pixels && g.channels() > block / 2 && (g.stride[1] > 1 || g.output[2] <= width);
+}
+
 // Lanes over pixels finish rows of channels_first images without a transpose, and are full where filters are few; small images waste too
 // many of them.
 multiply_lanes choose_multiply(const geometry& g, const kernel_set& k, gather_lanes gather) {
@@ -88,6 +96,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   const int64_t block = 64 / element;
   s.gather = choose_gather(g, k);
   s.multiply = choose_multiply(g, k, s.gather);
+  s.turns = turns_blocks(g, k, s.gather);
   s.direct = writes_output_directly(g, s.gather);
   s.flat = !s.direct && !g.multiplies() && s.gather != gather_lanes::pixels && (g.multiplier == 1 || s.gather == gather_lanes::outputs);
   const bool planar = s.gather == gather_lanes::pixels, copies = s.gather != gather_lanes::channels;
@@ -106,7 +115,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
 
   // Fewer pixels first: the patch matrix takes at most a third of L2. At least four micro-tiles a tile, so that weights are reused; at
   // most eight rows or 512 pixels, in whole rows, since the rows around a tile are read again for the next; where planes go straight to
-  // the output, as many rows as L2 holds of one. About four tiles a thread, or one of planes, or one where pixels are few.
+  // the output, as many rows as L2 holds of one, or of the input of a block. About four tiles a thread, or one of planes, or one where pixels are few.
   const int64_t row_size = checked_mul(depth, element, "workspace");
   s.pass_steps = !pairs ? g.channels() : pairs->packed ? ceil_div(g.channels(), 2) : round_up(g.channels(), 2, "channels");
   s.steps = checked_mul(s.pass_steps, g.multiplier, "multiplier");
@@ -118,7 +127,9 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   const int64_t threads = s.threads;
   const bool scarce = threads > 1 && g.pixels < 2 * least * threads;  // fits: threads has 32 bits
   const bool apart = s.direct && planar;
-  const int64_t most = apart ? std::max<int64_t>(l2 / 16 / element, 4096) : std::clamp<int64_t>(8 * g.output[2], 512, 4096);  // fits: below 2^60
+  const int64_t most = !apart    ? std::clamp<int64_t>(8 * g.output[2], 512, 4096)  // fits: below 2^60
+                       : s.turns ? std::max<int64_t>(l2 / 256 / g.stride[0] / g.stride[1], 1)
+                                 : std::max<int64_t>(l2 / 16 / element, 4096);
   int64_t pixels = s.direct ? most : std::clamp<int64_t>(fits, micro, most);
   const int64_t quantum = g.output[2] > micro && g.output[2] <= pixels ? g.output[2] : micro;
   if (threads > 1 && !scarce) pixels = std::min(pixels, std::max(least, ceil_div(g.pixels, apart ? threads : 4 * threads)));  // fits: likewise
@@ -155,9 +166,16 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
 
   if (!s.direct) s.scratch_size = aligned(checked_mul(s.pitch, row_size, "workspace"));
   s.pairs_size = aligned(checked_mul(s.pitch, pair_size, "workspace"));
-  if (s.gather == gather_lanes::pixels) {
-    const int64_t rows = pixels < g.output[2] ? 1 : std::min(g.output[1], ceil_div(pixels - 1, g.output[2]) + 1);  // see gather()
-    const plane_layout planes = make_planes(g, rows, std::min(g.output[2], pixels));
+  const int64_t rows = pixels < g.output[2] ? 1 : std::min(g.output[1], ceil_div(pixels - 1, g.output[2]) + 1);  // see gather()
+  const int64_t columns = std::min(g.output[2], pixels);
+  const auto read = [&](int axis, int64_t outputs) {  // fits: checked in make_geometry
+    return std::min(g.input[axis + 1], (outputs - 1) * g.stride[axis] + (g.kernel[axis] - 1) * g.dilation[axis] + 1);  // fits
+  };
+  if (s.turns) {
+    const int64_t all = checked_add(checked_mul(read(0, rows), read(1, columns), "workspace"), pixels + 65, "workspace");  // fits: below 2^60
+    s.planes_size = aligned(checked_mul(all, block * element, "workspace"));  // the window, a vector beyond, its rows, lines; fits: a cache line
+  } else if (s.gather == gather_lanes::pixels) {
+    const plane_layout planes = make_planes(g, rows, columns);
     const int64_t area = checked_mul(planes.rows, planes.pitch, "workspace");
     const int64_t all = checked_mul(checked_mul(planes.row_planes, planes.column_planes, "workspace"), area, "workspace");
     s.planes_size = aligned(checked_mul(checked_add(all, block, "workspace"), element, "workspace"));  // and a vector beyond
@@ -166,18 +184,12 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
     s.offsets_size = aligned(checked_mul(g.taps, int64_t{8}, "kernel"));
   }
   if (s.gather == gather_lanes::outputs) {
-    const int64_t rows = pixels < g.output[2] ? 1 : std::min(g.output[1], ceil_div(pixels - 1, g.output[2]) + 1);  // see gather()
-    const line_layout lines = make_lines(g, rows, std::min(g.output[2], pixels));
+    const line_layout lines = make_lines(g, rows, columns);
     const int64_t all = checked_mul(lines.rows, checked_mul(lines.columns, g.channels(), "workspace"), "workspace");
     s.planes_size = aligned(checked_mul(checked_add(all, block, "workspace"), element, "workspace"));  // and a vector beyond
     s.offsets_size = aligned(checked_mul(g.taps, int64_t{8}, "kernel"));
   }
   if (s.widens) {
-    const int64_t rows = pixels < g.output[2] ? 1 : std::min(g.output[1], ceil_div(pixels - 1, g.output[2]) + 1);  // see gather()
-    const int64_t columns = std::min(g.output[2], pixels);
-    const auto read = [&](int axis, int64_t outputs) {  // fits: checked in make_geometry
-      return std::min(g.input[axis + 1], (outputs - 1) * g.stride[axis] + (g.kernel[axis] - 1) * g.dilation[axis] + 1);  // fits
-    };
     const int64_t area = checked_mul(checked_mul(read(0, rows), read(1, columns), "workspace"), element, "workspace");
     const int64_t room = l2 / 4 / std::max<int64_t>(area, 1) / block * block;  // fits: rounds down
     s.channel_group = std::clamp<int64_t>(room, block, s.channel_group);
@@ -188,11 +200,11 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
 
   std::size_t worker = s.planes_size;
   for (std::size_t part : {s.wide_size, s.offsets_size, s.tile_size}) worker = checked_add(worker, part, "workspace");
-  const std::size_t rows = checked_add(s.scratch_size, s.pairs_size, "workspace");
+  const std::size_t of_tile = checked_add(s.scratch_size, s.pairs_size, "workspace");
   if (s.threads_split == split::filters)
-    s.shared_size = rows;
+    s.shared_size = of_tile;
   else
-    worker = checked_add(worker, rows, "workspace");
+    worker = checked_add(worker, of_tile, "workspace");
   s.worker_size = worker;
   checked_add(checked_mul(s.worker_size, static_cast<std::size_t>(s.threads), "workspace"), s.shared_size, "workspace");
   return s;

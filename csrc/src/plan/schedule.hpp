@@ -31,6 +31,7 @@ struct schedule {
   split threads_split;
   bool direct;  // the depthwise filter writes the output itself
   bool flat;    // or leaves scratch as the output will be, [pixel][channel]
+  bool turns;   // the gather over pixels has its lanes over channels after all: blocks of them are transposed on their way in and out
   bool widens;  // 16-bit storage is widened before a filter with lanes over channels
   int32_t threads;
   int64_t tile_pixels, tiles;
@@ -44,7 +45,7 @@ struct schedule {
   // Workspace, in bytes: one shared part, then one part a worker.
   std::size_t shared_size, worker_size;
   // Parts of a worker's: patch matrix and what is multiplied of it if that is bfloat16 (unless shared), phase planes of one channel (or the
-  // widened input of a group), its result at their pitch, a micro-tile, offsets of taps
+  // widened input of a group, or that of a block and its rows), its result at their pitch, a micro-tile, offsets of taps
   std::size_t scratch_size, pairs_size, planes_size, wide_size, tile_size, offsets_size;
   int64_t pitch;       // pixels from one block or plane of scratch to the next
   bool short_rows;     // the gather over pixels filters all rows of a tile in one run

@@ -105,6 +105,21 @@ SEPCONV_INLINE void store_some(float* p, vec<float> x, int64_t n) {
 
 SEPCONV_INLINE void store_some(double* p, vec<double> x, int64_t n) { store_partial(p, x, n); }
 
+// Lane k from x[2 * k + Offset]. Loads put halves where a shuffle within halves finds them; GCC takes two permutations across and a blend.
+template <int Offset>
+SEPCONV_INLINE vec<float> load_every_second(const float* x) {
+  const __m256 first = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(x)), _mm_loadu_ps(x + 8), 1);
+  const __m256 second = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(x + 4)), _mm_loadu_ps(x + 12), 1);
+  return reinterpret_cast<vec<float>>(_mm256_shuffle_ps(first, second, Offset ? 0xdd : 0x88));
+}
+
+template <int Offset>
+SEPCONV_INLINE vec<double> load_every_second(const double* x) {
+  const __m256d first = _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(x)), _mm_loadu_pd(x + 4), 1);
+  const __m256d second = _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(x + 2)), _mm_loadu_pd(x + 6), 1);
+  return reinterpret_cast<vec<double>>(Offset ? _mm256_unpackhi_pd(first, second) : _mm256_unpacklo_pd(first, second));
+}
+
 SEPCONV_INLINE uvec<float> widen_bits(const bfloat* p) {  // what compilers make of __builtin_convertvector takes three times as long
   return reinterpret_cast<uvec<float>>(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }
