@@ -79,7 +79,7 @@ template <class S, class T, bool Bounded, int Vectors, bool Whole>
 static void mask_vectors(const mask_args& g, int64_t first) {
   constexpr int each = block_channels<T> / lanes<T>;  // vectors of a block
   const S* d = static_cast<const S*>(g.gradient) + first;
-  const S* of = static_cast<const S*>(g.of) + first;
+  const S* of = Bounded ? static_cast<const S*>(g.of) + first : d;
   const int64_t at = first / lanes<T>, count = g.channels - first;
   T* y = static_cast<T*>(g.output) + at / each * g.output_block + at % each * lanes<T>;
   T* const sums = static_cast<T*>(g.sums) + first;
