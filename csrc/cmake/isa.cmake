@@ -44,6 +44,8 @@ function(sepconv_add_kernels target)
       set(how -O1 ${SEPCONV_SANITIZE_FLAGS})
     elseif(isa STREQUAL scalar)
       set(how -Os)  # whose multiply-adds are calls
+    elseif(SEPCONV_SANITIZE)
+      set(how -O1)  # which compiles faster, and is fast enough
     else()
       set(how -O2)
       if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
