@@ -114,7 +114,7 @@ TEST(run, images_of_many_tiles) {
   for (const shape& s : shapes)
     for (int32_t dtype : dtypes)
       for (int32_t layout : {SEPCONV_CHANNELS_LAST, SEPCONV_CHANNELS_FIRST}) {
-        if (i++ >= sample(96)) return;
+        if (left_out(i++)) continue;
         sepconv_spec spec = spec_of(s.op, s.input, s.filters);
         spec.kernel[0] = spec.kernel[1] = s.kernel;
         spec.stride[0] = spec.stride[1] = s.stride;

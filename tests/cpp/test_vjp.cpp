@@ -113,7 +113,7 @@ TEST(vjp, images_of_many_slabs_for_any_number_of_threads) {
   bool halo_within_a_part = false;  // of channels whose sums of a bias are made beside the rest
   for (const shape& s : shapes)
     for (int32_t layout : {SEPCONV_CHANNELS_LAST, SEPCONV_CHANNELS_FIRST}) {
-      if (i++ >= sample(80)) return;
+      if (left_out(i++)) continue;
       sepconv_spec spec = spec_of(s.op, s.input, s.filters);
       spec.kernel[0] = s.input[1] == 1 ? 1 : s.kernel;
       spec.kernel[1] = s.kernel;
