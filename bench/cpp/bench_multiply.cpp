@@ -29,6 +29,7 @@ void add_table(const std::string& name, const sepconv::multiply_fn (&table)[sepc
       args.bias = bias->get();
       args.passes = 1;
       if (kind == operand::blocks) {
+        args.row_step = block_channels<T>;
         args.block_step = int64_t{sepconv::max_rows + 2} * block_channels<T>;
         args.blocks = depth / block_channels<T>;
         args.last_block = block_channels<T>;

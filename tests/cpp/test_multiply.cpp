@@ -61,7 +61,7 @@ void fill_bias(guarded& buffer, generator& r, bool tiny) {
   buffer.read_only();
 }
 
-// The broadcast operand in blocks [pass][block][pixel][channel of the block], panels [k][column], one after the other.
+// The broadcast operand in blocks [pass][block][pixel][channel of the block], pixels apart where kernels step over rows; panels [k][column], one after the other.
 template <class P>
 void check_filters(const kernel_set& k, const multiply_set& set, const problem& p, generator& r) {
   using T = typename P::sum;
@@ -69,9 +69,10 @@ void check_filters(const kernel_set& k, const multiply_set& set, const problem& 
   constexpr int64_t block = block_channels<T>;
   const int64_t columns = p.vectors * k.lanes, panels = p.panels(k), stored = (panels - 1) * columns + p.stored(k);
   const int64_t blocks = (p.channels + block - 1) / block;
+  const int64_t step = set.steps_over_rows ? r.pick({block, block + 3, 5 * block}) : block;
   const int64_t pitch = p.rows + 2, last = p.channels - (blocks - 1) * block;
   // The last block ends with the last row's last value: what is behind is nobody's to read.
-  guarded a(bytes_of((p.passes * blocks - 1) * pitch * block + (p.rows - 1) * block + last, sizeof(T)), p.side);
+  guarded a(bytes_of((p.passes * blocks - 1) * pitch * step + (p.rows - 1) * step + last, sizeof(T)), p.side);
   guarded b(bytes_of(panels * p.passes * p.channels * columns, sizeof(T)), p.side);
   guarded bias(bytes_of(panels * columns, sizeof(T)), p.side);
   const int64_t output_row = panels * columns + 3;
@@ -83,7 +84,8 @@ void check_filters(const kernel_set& k, const multiply_set& set, const problem& 
   args.broadcast = a.get();
   args.lanes = b.get();
   args.bias = bias.get();
-  args.block_step = pitch * block;
+  args.row_step = step;
+  args.block_step = pitch * step;
   args.passes = p.passes;
   args.blocks = blocks;
   args.last_block = last;
@@ -103,7 +105,7 @@ void check_filters(const kernel_set& k, const multiply_set& set, const problem& 
       T sum = 0;
       for (int64_t pass = 0; pass < p.passes; ++pass)
         for (int64_t c = 0; c < p.channels; ++c)
-          sum = P::add(a.as<E>()[((pass * blocks + c / block) * pitch + row) * block + c % block],
+          sum = P::add(a.as<E>()[((pass * blocks + c / block) * pitch + row) * step + c % block],
                          b.as<E>()[((column / columns * p.passes + pass) * p.channels + c) * columns + column % columns], sum);
       const T wanted = clamped<T>(sum + bias.as<T>()[column], p.lo, p.hi);
       ASSERT_TRUE(same(y.as<T>()[row * output_row + column], wanted)) << "row " << row << ", column " << column;

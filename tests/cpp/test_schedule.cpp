@@ -74,7 +74,11 @@ void check(const sepconv::geometry& g, const schedule& s, const sepconv::kernel_
   const std::size_t parts = s.planes_size + s.wide_size + s.tile_size + s.offsets_size;
   EXPECT_EQ(s.shared_size + s.worker_size, parts + s.scratch_size + s.pairs_size);
   EXPECT_EQ(sepconv::workspace_size(s), s.shared_size + s.worker_size * static_cast<std::size_t>(s.threads));
-  if (!s.direct) {
+  if (s.reads_input) {
+    EXPECT_EQ(g.op, SEPCONV_POINTWISE);
+    EXPECT_EQ(s.scratch_size, 0u);
+    EXPECT_TRUE(g.stride[1] == 1 || s.tile_pixels == std::min(g.output[2], std::max<int64_t>(g.pixels, 1))) << "pixels of a row lie evenly";
+  } else if (!s.direct) {
     EXPECT_GE(s.scratch_size, static_cast<std::size_t>(s.pitch * g.depth * element));
   }
   EXPECT_EQ(s.pairs_size > 0, g.pairs);

@@ -78,6 +78,7 @@ struct multiply_args {
   const void* broadcast;     // the operand of which single elements, or pairs, are read; rows of the micro-tile
   const void* lanes;         // the operand of which vectors are read; columns
   const void* bias;          // T, one each filter
+  ptrdiff_t row_step;        // between rows of the broadcast operand's blocks: a block, unless the kernels step over rows
   ptrdiff_t block_step;      // between blocks of the broadcast operand; where it is planar, between values of k
   ptrdiff_t lane_step;       // between values of k of the lane operand
   int64_t passes;            // the multiplier: each pass runs over all channels; like all counts here at least 1
@@ -187,6 +188,7 @@ struct multiply_set {
   multiply_fn pixels[max_rows + 1][max_vectors + 1];
   int32_t pixels_sums;  // the most rows * vectors of `pixels`
   bool stores_parts;    // they store any number of columns
+  bool steps_over_rows;  // `filters` takes any row_step
 };
 
 // Those of bfloat16, and what makes their operands of rows of float. Either two values of k are one element (bfloat_pair), or each is a

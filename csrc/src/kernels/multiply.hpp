@@ -2,7 +2,7 @@
 //
 // sum[row][column] = sum over k of broadcast(row, k) * lanes(k, column), by the multiply-adds of P: numbers<T> or bfloats
 // (simd/product.hpp), where k may count pairs. Which of the two is pixels and which is filters is the caller's choice; what differs is
-// where row and k of the broadcast operand lie (RowStep, KStep: constants, or addresses spill; KStep 0 means block_step) and whether a
+// where row and k of the broadcast operand lie (RowStep, KStep: constants, or addresses spill; 0 means row_step or block_step) and whether a
 // bias belongs to a column or to a row.
 #pragma once
 
@@ -19,6 +19,7 @@ static void multiply(const multiply_args* args) {
   const multiply_args& g = *args;
   const E* b = static_cast<const E*>(g.lanes);
   const ptrdiff_t lane_step = BiasOfColumn ? Vectors * lanes<T> : g.lane_step;  // packed panels are dense
+  const ptrdiff_t row_step = RowStep ? RowStep : g.row_step;
   const ptrdiff_t k_step = KStep ? KStep : g.block_step, output_row = g.output_row;
   const int64_t last_lanes = P::stores_parts ? g.last_lanes : lanes<T>;
   T* y = static_cast<T*>(g.output);
@@ -56,7 +57,7 @@ static void multiply(const multiply_args* args) {
         typename P::vector column[Vectors];
         unroll<Vectors>::run([&](auto v) { column[decltype(v)::value] = P::load(b + decltype(v)::value * lanes<T>); });
         unroll<Rows>::run([&](auto r) {
-          const typename P::vector row = P::broadcast(a + decltype(r)::value * RowStep);
+          const typename P::vector row = P::broadcast(a + decltype(r)::value * row_step);
           unroll<Vectors>::run([&](auto v) {
             vec<T>& s = sum[decltype(r)::value][decltype(v)::value];
             s = P::add(row, column[decltype(v)::value], s);
@@ -103,11 +104,14 @@ static void multiply(const multiply_args* args) {
 template <class P>
 constexpr int sums_over_pixels = P::lean ? pixels_sums * 2 / 3 : pixels_sums;
 
+// An address for each row fits beside the others.
+constexpr bool steps_over_rows = filters_rows <= 6;
+
 template <class P, int Rows, int Vectors>
 constexpr void fill_vectors(multiply_set& set) {
   if constexpr (Vectors > 0) {
     if constexpr (Rows <= filters_rows && Vectors <= filters_vectors) {
-      set.filters[Rows][Vectors] = multiply<P, Rows, Vectors, block_channels<typename P::sum>, 1, true>;
+      set.filters[Rows][Vectors] = multiply<P, Rows, Vectors, steps_over_rows ? 0 : block_channels<typename P::sum>, 1, true>;
       set.planar[Rows][Vectors] = multiply<P, Rows, Vectors, 1, 0, true>;
     }
     if constexpr (Rows <= pixels_rows && Vectors <= pixels_vectors && Rows * Vectors <= sums_over_pixels<P>)
@@ -119,6 +123,7 @@ constexpr void fill_vectors(multiply_set& set) {
 template <class P, int Rows = max_rows>
 constexpr void fill_rows(multiply_set& set) {
   set.stores_parts = P::stores_parts;
+  set.steps_over_rows = steps_over_rows;
   set.pixels_sums = sums_over_pixels<P>;
   if constexpr (Rows > 0) {
     fill_vectors<P, Rows, max_vectors>(set);

@@ -90,7 +90,15 @@ template <class T>
   kernel(&a);
 }
 
-// Lanes over filters: rows are pixels of scratch, in blocks of channels or in planes.
+// What a 1x1 convolution reads for pixel q.
+template <class T>
+const T* first_input(const task& t, int64_t q) {
+  const geometry& g = t.geo();
+  const int64_t image = q / g.image_pixels, pixel = q - image * g.image_pixels, row = pixel / g.output[2], column = pixel - row * g.output[2];
+  return reinterpret_cast<const T*>(t.input) + image * g.input_step[0] + row * g.stride[0] * g.input_step[1] + column * g.stride[1] * g.input_step[2];
+}
+
+// Lanes over filters: rows are pixels of scratch, in blocks of channels or in planes; or of the input.
 template <class T>
 void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64_t p0, int64_t p1) {
   const geometry& g = t.geo();
@@ -104,7 +112,9 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   T* tile = reinterpret_cast<T*>(s.tile);
   multiply_args a = {};
   a.blocks = blocked ? ceil_div(plan.pass_steps, block) : 1;
-  a.block_step = blocked ? plan.pitch * block : plan.pitch;
+  a.row_step = plan.reads_input ? g.stride[1] * g.input_step[2] : blocked ? block : 1;
+  a.block_step = plan.reads_input ? block : blocked ? plan.pitch * block : plan.pitch;
+  const T* const left = plan.reads_input ? first_input<T>(t, pixels.first) : reinterpret_cast<const T*>(s.pairs);
   a.last_block = blocked ? plan.pass_steps - (a.blocks - 1) * block : plan.steps;
   a.passes = blocked ? g.multiplier : 1;
   a.lo = t.last.lo;
@@ -120,7 +130,7 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   const auto run = [&](int64_t panel, int64_t end, int64_t group, int64_t first, int64_t rows) {
     const T* weights = static_cast<const T*>(t.pack->panels) + panel * plan.columns * plan.steps;  // a packed pair has the size of T
     const T* bias = static_cast<const T*>(t.pack->bias) + panel * plan.columns;
-    a.broadcast = reinterpret_cast<const T*>(s.pairs) + first * (blocked ? block : 1);
+    a.broadcast = left + first * a.row_step;
     a.panels = std::min(end, plain) - panel;
     a.ahead_lines = end < p1 ? share : 0;
     a.ahead = reinterpret_cast<const char*>(weights) + (end - panel) * (panel_size + group * blocks * share * 64);  // fits: the pack's size

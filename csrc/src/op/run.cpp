@@ -54,7 +54,7 @@ void run_tiles(const task& t) {
   parallel_for(t.sched().tiles, t.sched().threads, [&](int64_t index, int32_t worker) {
     const scratch s = scratch_of(t, worker);
     const pixel_range pixels = tile(t, index);
-    gather<T>(t, s, pixels, 0, g.channels());
+    if (!t.sched().reads_input) gather<T>(t, s, pixels, 0, g.channels());
     if (t.depthwise.pass) {
       const rows_of_tile r = rows_in_scratch<T>(t, pixels);
       activate_middle<T>(t, s, r, 0, r.count);
@@ -83,7 +83,7 @@ void run_filters(const task& t) {
       const scratch s = scratch_of(t, worker);
       const int64_t b0 = i * blocks / gathers, b1 = (i + 1) * blocks / gathers;
       const int64_t c0 = b0 * block, c1 = std::min(b1 * block, g.channels());
-      gather<T>(t, s, pixels, c0, c1);
+      if (!t.sched().reads_input) gather<T>(t, s, pixels, c0, c1);
       const rows_of_tile r = rows_in_scratch<T>(t, pixels);
       const bool blocked = t.sched().gather == gather_lanes::channels;
       const int64_t first = blocked ? b0 : c0, count = (blocked ? b1 : c1) - first;

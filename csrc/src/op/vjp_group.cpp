@@ -207,6 +207,7 @@ class group_run {
     multiply_args a = {};
     a.bias = t_.shared<T>(v_.zeros);
     a.blocks = v_.filter_blocks;
+    a.row_step = v_.block;
     a.block_step = v_.pitch * v_.block;
     a.last_block = g_.filters() - (a.blocks - 1) * v_.block;
     a.passes = 1;

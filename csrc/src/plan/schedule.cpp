@@ -37,6 +37,22 @@ bool permutes(const geometry& g, const kernel_set& k) {
   return (g.stride[1] - 1) * g.channels() <= (others - channels) / edges;  // fits: inside the input, or two rows of it
 }
 
+// Whether all pixels that a 1x1 convolution reads lie evenly.
+bool pixels_are_even(const geometry& g) {
+  const bool all = g.output[1] == g.input[1] && g.output[2] == g.input[2];
+  return all && (g.input[1] == 1 || g.input_step[1] == g.input[2] * g.input_step[2]) &&         // fits: inside the input
+         (g.batch() == 1 || g.input_step[0] == g.input[1] * g.input[2] * g.input_step[2]);      // fits: likewise
+}
+
+// A 1x1 convolution is a product already, of all its pixels or of those of a row. Of few channels and filters, lanes over pixels make more.
+bool reads_input_directly(const geometry& g, const kernel_set& k) {
+  for (std::size_t i : {0, 1})  // padding is read by nobody
+    if (g.pad_before[i] > 0 || (g.output[i + 1] - 1) * g.stride[i] >= g.input[i + 1]) return false;  // fits: checked in make_geometry
+  const bool dense = g.input_step[3] == 1 || g.channels() == 1, few = 2 * std::max(g.channels(), g.filters()) <= k.lanes;  // fits: below 2^60
+  return g.op == SEPCONV_POINTWISE && k.steps_over_rows && dense && !few && !g.pairs && stores_sums(g.dtype) &&
+         (pixels_are_even(g) || g.output[2] >= 2 * k.filters_rows);  // fits: constants
+}
+
 // Lanes over channels need channels next to one another, and enough of them: with half of a vector or less, lanes over pixels win, unless
 // rows of the image fill still less, since each filter more of a channel would read and fill them again, or unless planes are dear.
 gather_lanes choose_gather(const geometry& g, const kernel_set& k) {
@@ -94,7 +110,8 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   schedule s = {};
   const int64_t element = static_cast<int64_t>(sum_size(g.dtype));
   const int64_t block = 64 / element;
-  s.gather = choose_gather(g, k);
+  s.reads_input = reads_input_directly(g, k);
+  s.gather = s.reads_input ? gather_lanes::channels : choose_gather(g, k);
   s.multiply = choose_multiply(g, k, s.gather);
   s.turns = turns_blocks(g, k, s.gather);
   s.direct = writes_output_directly(g, s.gather);
@@ -150,6 +167,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
     const int64_t grain = (copies || s.widens) && quantum > micro ? quantum : over_pixels ? s.columns : 1;  // planes and lines of whole rows
     pixels = std::min(pixels, std::max<int64_t>(ceil_div(ceil_div(g.pixels, even), grain), 1) * grain);  // fits: below pixels + quantum
   }
+  if (s.reads_input && !pixels_are_even(g)) pixels = std::min(g.output[2], std::max<int64_t>(g.pixels, 1));
   s.tiles = ceil_div(g.pixels, pixels);
   s.tile_pixels = pixels;
   // Weights stay in L2 while a tile's rows pass: all of them, or a quarter of it at a time. Where L2 is small, L3 is near, and so much may
@@ -164,7 +182,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   const int64_t lines = planar ? ceil_div(round_up(pixels, over_pixels ? s.columns : k.lanes, "workspace"), block) : pixels;
   s.pitch = checked_mul((lines | 1), planar ? block : 1, "workspace");
 
-  if (!s.direct) s.scratch_size = aligned(checked_mul(s.pitch, row_size, "workspace"));
+  if (!s.direct && !s.reads_input) s.scratch_size = aligned(checked_mul(s.pitch, row_size, "workspace"));
   s.pairs_size = aligned(checked_mul(s.pitch, pair_size, "workspace"));
   const int64_t rows = pixels < g.output[2] ? 1 : std::min(g.output[1], ceil_div(pixels - 1, g.output[2]) + 1);  // see gather()
   const int64_t columns = std::min(g.output[2], pixels);

@@ -31,6 +31,7 @@ struct schedule {
   split threads_split;
   bool direct;  // the depthwise filter writes the output itself
   bool flat;    // or leaves scratch as the output will be, [pixel][channel]
+  bool reads_input;  // the multiply does, where it lies, of a 1x1 convolution: there is no gather
   bool turns;   // the gather over pixels has its lanes over channels after all: blocks of them are transposed on their way in and out
   bool widens;  // 16-bit storage is widened before a filter with lanes over channels
   int32_t threads;
