@@ -61,7 +61,8 @@ void fill_bias(guarded& buffer, generator& r, bool tiny) {
   buffer.read_only();
 }
 
-// The broadcast operand in blocks [pass][block][pixel][channel of the block], pixels apart where kernels step over rows; panels [k][column], one after the other.
+// The broadcast operand in blocks [pass][block][pixel][channel of the block], pixels apart where kernels step over rows; panels
+// [k][column], one after the other.
 template <class P>
 void check_filters(const kernel_set& k, const multiply_set& set, const problem& p, generator& r) {
   using T = typename P::sum;
@@ -147,7 +148,8 @@ void check_planar(const kernel_set& k, const multiply_set& set, const problem& p
   for (int64_t row = 0; row < p.rows; ++row)
     for (int64_t column = 0; column < stored; ++column) {
       T sum = 0;
-      for (int64_t c = 0; c < p.channels; ++c) sum = P::add(a.as<E>()[c * pitch + row], b.as<E>()[(column / columns * p.channels + c) * columns + column % columns], sum);
+      for (int64_t c = 0; c < p.channels; ++c)
+        sum = P::add(a.as<E>()[c * pitch + row], b.as<E>()[(column / columns * p.channels + c) * columns + column % columns], sum);
       const T wanted = clamped<T>(sum + bias.as<T>()[column], p.lo, p.hi);
       ASSERT_TRUE(same(y.as<T>()[row * output_row + column], wanted)) << "row " << row << ", column " << column;
     }

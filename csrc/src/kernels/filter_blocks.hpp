@@ -107,7 +107,7 @@ struct slide {
   template <class T>
   using narrow = slide<Width, Stride, sizeof(T) == 4 ? 1 : Vectors>;  // for the size of its code
   static constexpr bool partial = false, tests = true;
-  static constexpr int rows = 1, columns = 8 / Vectors, fewest = 4 / Vectors, vectors = Vectors;  // fewer columns are any's, for the size of its code
+  static constexpr int rows = 1, columns = 8 / Vectors, fewest = 4 / Vectors, vectors = Vectors;  // fewer columns are any's, for its code
   template <bool, int V, class T, int N>
   static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][N], int64_t) {
     constexpr int Columns = N / V;

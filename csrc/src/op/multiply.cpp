@@ -94,8 +94,10 @@ template <class T>
 template <class T>
 const T* first_input(const task& t, int64_t q) {
   const geometry& g = t.geo();
-  const int64_t image = q / g.image_pixels, pixel = q - image * g.image_pixels, row = pixel / g.output[2], column = pixel - row * g.output[2];
-  return reinterpret_cast<const T*>(t.input) + image * g.input_step[0] + row * g.stride[0] * g.input_step[1] + column * g.stride[1] * g.input_step[2];
+  const int64_t image = q / g.image_pixels, pixel = q - image * g.image_pixels, row = pixel / g.output[2];
+  const int64_t column = pixel - row * g.output[2];
+  return reinterpret_cast<const T*>(t.input) + image * g.input_step[0] + row * g.stride[0] * g.input_step[1] +
+         column * g.stride[1] * g.input_step[2];
 }
 
 // Lanes over filters: rows are pixels of scratch, in blocks of channels or in planes; or of the input.
@@ -113,7 +115,7 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   multiply_args a = {};
   a.blocks = blocked ? ceil_div(plan.pass_steps, block) : 1;
   a.row_step = plan.reads_input ? g.stride[1] * g.input_step[2] : blocked ? block : 1;
-  a.block_step = plan.reads_input ? block : blocked ? plan.pitch * block : plan.pitch;
+  a.block_step = plan.reads_input ? (blocked ? block : g.input_step[3]) : blocked ? plan.pitch * block : plan.pitch;
   const T* const left = plan.reads_input ? first_input<T>(t, pixels.first) : reinterpret_cast<const T*>(s.pairs);
   a.last_block = blocked ? plan.pass_steps - (a.blocks - 1) * block : plan.steps;
   a.passes = blocked ? g.multiplier : 1;
@@ -122,6 +124,7 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   const int64_t panel_size = plan.steps * plan.columns * static_cast<int64_t>(sizeof(T));  // fits: below the pack's size
   const int64_t blocks = a.blocks * a.passes;                                              // of k
   const int64_t share = blocked ? ceil_div(panel_size / 64, blocks * groups) : 0;  // of a panel's lines, of a micro-tile a block; fits
+  const int64_t fetched = blocks * share * 64;  // bytes, while a micro-tile passes a panel; fits: about a panel
   const auto& kernels = blocked ? t.products().filters : t.products().planar;
   const int64_t whole = plan.columns / lanes, least = count / groups, over = count % groups;
   // Panels whose tiles go straight to the output without more ado, as a row of tiles.
@@ -133,7 +136,8 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
     a.broadcast = left + first * a.row_step;
     a.panels = std::min(end, plain) - panel;
     a.ahead_lines = end < p1 ? share : 0;
-    a.ahead = reinterpret_cast<const char*>(weights) + (end - panel) * (panel_size + group * blocks * share * 64);  // fits: the pack's size
+    const char* ahead = reinterpret_cast<const char*>(weights) + (end - panel) * (panel_size + group * fetched);  // fits: the pack's size
+    a.ahead = ahead;
     if (a.panels > 0) {
       a.lanes = weights;
       a.bias = bias;
@@ -144,9 +148,11 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
       panel += a.panels;
       weights += a.panels * plan.columns * plan.steps;
       bias += a.panels * plan.columns;
+      ahead += a.panels * fetched;
     }
     a.panels = 1;
-    for (; panel < end; ++panel, weights += plan.columns * plan.steps, bias += plan.columns) {
+    for (; panel < end; ++panel, weights += plan.columns * plan.steps, bias += plan.columns, ahead += fetched) {
+      a.ahead = ahead;
       const int64_t f = panel * plan.columns, filters = std::min(plan.columns, g.filters() - f);
       const int64_t vectors = ceil_div(filters, lanes), columns = vectors * lanes;
       a.lanes = weights;

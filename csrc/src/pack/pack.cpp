@@ -114,7 +114,7 @@ void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t na
           pad(u.channels, count, columns, y);
         });
       });
-    constexpr int64_t together = 8;  // rows, which are then read from one end to the other: the machine fetches them ahead, but not what is written
+    constexpr int64_t together = 8;  // rows, read from one end to the other: the machine fetches them ahead, but not what is written
     parallel_for(ceil_div(u.channels, together), threads, [&](int64_t piece, int32_t) {
       const int64_t c0 = piece * together, rows = std::min(together, u.channels - c0), step = u.multiplier * row;  // fits: an index
       for (int64_t panel = 0; panel < panels; ++panel)

@@ -11,6 +11,8 @@ namespace {
 
 int64_t round_up(int64_t a, int64_t b, const char* what) { return checked_mul(ceil_div(a, b), b, what); }
 
+bool channels_are_dense(const geometry& g) { return g.input_step[3] == 1 || g.channels() == 1; }
+
 // Whether phase planes cost more than the lanes that few channels leave empty. Each channel fills its own: a vector of them takes as many
 // loads as pixels are apart, up to 8, then one a lane (copy_line). The constants are measured.
 bool planes_are_dear(const geometry& g, const kernel_set& k) {
@@ -37,27 +39,10 @@ bool permutes(const geometry& g, const kernel_set& k) {
   return (g.stride[1] - 1) * g.channels() <= (others - channels) / edges;  // fits: inside the input, or two rows of it
 }
 
-// Whether all pixels that a 1x1 convolution reads lie evenly.
-bool pixels_are_even(const geometry& g) {
-  const bool all = g.output[1] == g.input[1] && g.output[2] == g.input[2];
-  return all && (g.input[1] == 1 || g.input_step[1] == g.input[2] * g.input_step[2]) &&         // fits: inside the input
-         (g.batch() == 1 || g.input_step[0] == g.input[1] * g.input[2] * g.input_step[2]);      // fits: likewise
-}
-
-// A 1x1 convolution is a product already, of all its pixels or of those of a row. Of few channels and filters, lanes over pixels make more.
-bool reads_input_directly(const geometry& g, const kernel_set& k) {
-  for (std::size_t i : {0, 1})  // padding is read by nobody
-    if (g.pad_before[i] > 0 || (g.output[i + 1] - 1) * g.stride[i] >= g.input[i + 1]) return false;  // fits: checked in make_geometry
-  const bool dense = g.input_step[3] == 1 || g.channels() == 1, few = 2 * std::max(g.channels(), g.filters()) <= k.lanes;  // fits: below 2^60
-  return g.op == SEPCONV_POINTWISE && k.steps_over_rows && dense && !few && !g.pairs && stores_sums(g.dtype) &&
-         (pixels_are_even(g) || g.output[2] >= 2 * k.filters_rows);  // fits: constants
-}
-
 // Lanes over channels need channels next to one another, and enough of them: with half of a vector or less, lanes over pixels win, unless
 // rows of the image fill still less, since each filter more of a channel would read and fill them again, or unless planes are dear.
 gather_lanes choose_gather(const geometry& g, const kernel_set& k) {
-  const bool dense = g.input_step[3] == 1 || g.channels() == 1;
-  if (!dense) return gather_lanes::pixels;
+  if (!channels_are_dense(g)) return gather_lanes::pixels;
   if (permutes(g, k)) return gather_lanes::outputs;
   const int64_t least = g.multiplier > 1 ? g.channels() : 2 * g.channels();  // fits: sizes below 2^60 (make_geometry)
   const bool narrow = 2 * g.channels() <= k.lanes && g.output[2] > std::min<int64_t>(k.lanes / 2, least);  // fits: likewise
@@ -82,6 +67,27 @@ multiply_lanes choose_multiply(const geometry& g, const kernel_set& k, gather_la
   const bool filters_are_dense = g.output_step[3] == 1;
   return gather == gather_lanes::pixels && large && (few || (rows_are_dense && !filters_are_dense)) ? multiply_lanes::pixels
                                                                                         : multiply_lanes::filters;
+}
+
+// Of a 1x1 convolution: how many of the pixels that it reads lie evenly, from any multiple of their number on.
+int64_t even_pixels(const geometry& g) {
+  const bool all = g.output[1] == g.input[1] && g.output[2] == g.input[2];
+  if (!all || (g.input[1] > 1 && g.input_step[1] != g.input[2] * g.input_step[2])) return g.output[2];  // fits: inside the input
+  if (g.batch() == 1 || g.input_step[0] == g.image_pixels * g.input_step[2]) return g.pixels;           // fits: likewise
+  return g.image_pixels <= 512 ? g.image_pixels : g.output[2];  // few enough for threads to share
+}
+
+// A 1x1 convolution is a product already, of pixels that lie evenly and are more than a micro-tile or two: of channels next to one another,
+// where kernels step over rows, or of pixels. Of few channels and filters, lanes over pixels make more.
+bool reads_input_directly(const geometry& g, const kernel_set& k) {
+  for (std::size_t i : {0, 1})  // padding is read by nobody
+    if (g.pad_before[i] > 0 || (g.output[i + 1] - 1) * g.stride[i] >= g.input[i + 1]) return false;  // fits: checked in make_geometry
+  const bool few = 2 * std::max(g.channels(), g.filters()) <= k.lanes;                                       // fits: below 2^60
+  const bool blocked = channels_are_dense(g) && k.steps_over_rows && !few;
+  const bool planar = !channels_are_dense(g) && g.input_step[2] == 1 && g.stride[1] == 1 &&
+                      choose_multiply(g, k, gather_lanes::pixels) == multiply_lanes::filters;
+  const bool enough = even_pixels(g) == g.pixels || even_pixels(g) >= 2 * k.filters_rows;  // fits: constants
+  return g.op == SEPCONV_POINTWISE && (blocked || planar) && enough && !g.pairs && stores_sums(g.dtype);
 }
 
 bool finishes_in_registers(const sepconv_activation& a) { return a.kind <= SEPCONV_HARD_TANH; }
@@ -111,9 +117,9 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   const int64_t element = static_cast<int64_t>(sum_size(g.dtype));
   const int64_t block = 64 / element;
   s.reads_input = reads_input_directly(g, k);
-  s.gather = s.reads_input ? gather_lanes::channels : choose_gather(g, k);
+  s.gather = s.reads_input && channels_are_dense(g) ? gather_lanes::channels : choose_gather(g, k);
   s.multiply = choose_multiply(g, k, s.gather);
-  s.turns = turns_blocks(g, k, s.gather);
+  s.turns = !s.reads_input && turns_blocks(g, k, s.gather);
   s.direct = writes_output_directly(g, s.gather);
   s.flat = !s.direct && !g.multiplies() && s.gather != gather_lanes::pixels && (g.multiplier == 1 || s.gather == gather_lanes::outputs);
   const bool planar = s.gather == gather_lanes::pixels, copies = s.gather != gather_lanes::channels;
@@ -167,7 +173,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
     const int64_t grain = (copies || s.widens) && quantum > micro ? quantum : over_pixels ? s.columns : 1;  // planes and lines of whole rows
     pixels = std::min(pixels, std::max<int64_t>(ceil_div(ceil_div(g.pixels, even), grain), 1) * grain);  // fits: below pixels + quantum
   }
-  if (s.reads_input && !pixels_are_even(g)) pixels = std::min(g.output[2], std::max<int64_t>(g.pixels, 1));
+  if (s.reads_input && even_pixels(g) < g.pixels) pixels = even_pixels(g);
   s.tiles = ceil_div(g.pixels, pixels);
   s.tile_pixels = pixels;
   // Weights stay in L2 while a tile's rows pass: all of them, or a quarter of it at a time. Where L2 is small, L3 is near, and so much may
@@ -192,7 +198,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   if (s.turns) {
     const int64_t all = checked_add(checked_mul(read(0, rows), read(1, columns), "workspace"), pixels + 65, "workspace");  // fits: below 2^60
     s.planes_size = aligned(checked_mul(all, block * element, "workspace"));  // the window, a vector beyond, its rows, lines; fits: a cache line
-  } else if (s.gather == gather_lanes::pixels) {
+  } else if (s.gather == gather_lanes::pixels && !s.reads_input) {
     const plane_layout planes = make_planes(g, rows, columns);
     const int64_t area = checked_mul(planes.rows, planes.pitch, "workspace");
     const int64_t all = checked_mul(checked_mul(planes.row_planes, planes.column_planes, "workspace"), area, "workspace");
