@@ -33,20 +33,23 @@ class group_run {
         chunks(m, slab_.own.first * across, slab_.own.last * across, true);
         if (v_.needs_row_gradients()) chunks(m, slab_.own.last * across, slab_.needed.last * across, false);
       }
-      if (v_.wants(SEPCONV_GRADIENT_INPUT)) input_gradient<T>(t_, slab_, c_, row_gradients(0, base_), row_step(), worker_);
+      if (v_.wants(SEPCONV_GRADIENT_INPUT) && !straight_) input_gradient<T>(t_, slab_, c_, row_gradients(0, base_), row_step(), worker_);
       started_ = true;
     }
   }
 
-  // Gradients of depthwise rows, from this pixel of the image on: in scratch, or the output's where it lies, if that is what they are.
+  // Gradients of depthwise rows, from this pixel of the image on: in scratch, or the output's or the input's where it lies, if that is what
+  // they are.
   T* row_gradients(int64_t m, int64_t pixel) const {
+    if (straight_)
+      return static_cast<T*>(t_.gradients.input) + slab_.image * v_.gradient_step[0] + pixel * v_.gradient_step[2] + c_.first;
     if (in_place_)
       return const_cast<T*>(reinterpret_cast<const T*>(t_.output_gradient)) + slab_.image * g_.output_step[0] +
              pixel * g_.output_step[2] + c_.first;
     const int64_t pixels = (slab_.needed.last - slab_.needed.first) * (g_.image_pixels / g_.output[v_.axis + 1]);
     return mine(v_.gradients) + (m * pixels + pixel - base_) * v_.width;
   }
-  ptrdiff_t row_step() const { return in_place_ ? g_.output_step[2] : v_.width; }
+  ptrdiff_t row_step() const { return straight_ ? v_.gradient_step[2] : in_place_ ? g_.output_step[2] : v_.width; }
 
   // The sums of the part, to their places.
   void store() {
@@ -125,7 +128,7 @@ class group_run {
       const int64_t from = first + i * count / pieces, to = first + (i + 1) * count / pieces;
       if (v_.alone) mask_own(from, to, own, started_ || i > 0);
       const bool differentiates = v_.needs_row_gradients() && v_.middle != derivative_source::none;
-      if (differentiates || (own && v_.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL))) gather(m, from, to);
+      if (differentiates || (own && v_.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL) && !given_)) gather(m, from, to);
       if (own && v_.wants(SEPCONV_GRADIENT_POINTWISE_KERNEL)) pointwise_gradient(m, from, to, started_ || i > 0);
       if (!v_.needs_row_gradients()) continue;
       T* gradients = row_gradients(m, from);
@@ -183,6 +186,9 @@ class group_run {
   void pointwise_gradient(int64_t m, int64_t first, int64_t last, bool add) {
     outer_args a = {};
     a.rows = {mine(v_.rows), v_.block, v_.width};
+    if (given_)
+      a.rows = {reinterpret_cast<const T*>(t_.input) + slab_.image * g_.input_step[0] + first * g_.input_step[2] + c_.first, v_.block,
+                g_.input_step[2]};
     a.rows_count = c_.count;
     a.columns = {masked(first), v_.pitch * v_.block, v_.block};
     a.columns_count = g_.filters();
@@ -213,7 +219,7 @@ class group_run {
     a.passes = 1;
     a.lo = -infinity;
     a.hi = infinity;
-    a.output_row = v_.width;
+    a.output_row = row_step();
     a.last_lanes = lanes;
     const int64_t whole = c_.padded / widest, rest = c_.padded % widest / lanes;
     for (int64_t group = 0; group < groups; ++group) {
@@ -221,7 +227,7 @@ class group_run {
       a.broadcast = masked(first) + at * v_.block;
       const auto run = [&](int64_t c, int64_t panels, int64_t vectors) {
         a.lanes = mine(v_.panels) + (m * v_.width + c) * g_.filters();
-        a.output = out + at * v_.width + c;
+        a.output = out + at * a.output_row + c;
         a.panels = panels;
         v_.sums->filters[rows][vectors](&a);
       };
@@ -294,6 +300,7 @@ class group_run {
   const channel_group c_;
   const int32_t worker_;
   const bool in_place_ = reads_gradient_directly(v_, c_.first);
+  const bool given_ = rows_are_input(v_, c_.first), straight_ = row_gradients_are_inputs(v_, c_.first);
   slab slab_ = {};
   int64_t base_ = 0;      // first pixel of the image whose row gradients are kept
   bool started_ = false;  // a slab of this part is done

@@ -116,7 +116,7 @@ void lay_out(sepconv_vjp& v) {
   v.before = worker.take(lines);
   v.rows = worker.take(lines);
   const int64_t gradients = checked_mul(checked_mul(needed, output_across, "workspace"), v.width, "workspace");
-  v.gradients = worker.take(reads_gradient_directly(v, last) ? 0 : checked_mul(gradients, v.multiplier, "multiplier"));
+  v.gradients = worker.take(reads_gradient_directly(v, last) || row_gradients_are_inputs(v, last) ? 0 : checked_mul(gradients, v.multiplier, "multiplier"));
   v.tile = worker.take(lines);
   v.second = worker.take(lines);
   v.sums_of_chunk = worker.take(checked_mul(v.width, checked_add(g.taps, int64_t{1}, "kernel"), "kernel"));
@@ -165,6 +165,11 @@ bool fills_blocks(const sepconv_vjp& v, int64_t channel) {
   return v.storage == v.sums && v.repeats == 1 && std::min(v.width, v.channels - channel) % v.block == 0;
 }
 
+// Of a 1x1 convolution: pixel by pixel.
+bool takes_every_pixel(const geometry& g) {
+  return g.op == SEPCONV_POINTWISE && g.pad_before == pair{0, 0} && g.output[1] == g.input[1] && g.output[2] == g.input[2];
+}
+
 }  // namespace
 
 derivative_source source_of(const sepconv_activation& a) {
@@ -194,6 +199,18 @@ bool reads_gradient_directly(const sepconv_vjp& v, int64_t channel) {
   const geometry& g = v.geometry;
   const bool rows = !g.multiplies() && v.multiplier == 1 && v.last == derivative_source::none;
   return rows && fills_blocks(v, channel) && g.output_step[3] == 1 && g.output_step[1] == g.output[2] * g.output_step[2];  // fits: inside the output
+}
+
+bool rows_are_input(const sepconv_vjp& v, int64_t channel) {
+  const quad& step = v.geometry.input_step;
+  const bool spread = step[2] / v.block % 8 != 0;  // else the pixels of a chunk compete for a few sets of L1, and are copied
+  return takes_every_pixel(v.geometry) && spread && reads_directly(v, channel) && step[1] == v.geometry.input[2] * step[2];  // fits: inside it
+}
+
+bool row_gradients_are_inputs(const sepconv_vjp& v, int64_t channel) {
+  const quad& step = v.gradient_step;
+  const bool dense = step[3] == 1 && step[1] == v.geometry.input[2] * step[2];  // fits: inside the gradient
+  return takes_every_pixel(v.geometry) && v.wants(SEPCONV_GRADIENT_INPUT) && dense && fills_blocks(v, channel);
 }
 
 slab slab_of(const sepconv_vjp& v, int64_t unit) {

@@ -97,4 +97,8 @@ bool reads_directly(const sepconv_vjp& v, int64_t channel);
 // The same of the output gradient, where it is that of the depthwise rows.
 bool reads_gradient_directly(const sepconv_vjp& v, int64_t channel);
 
+// The rows of a 1x1 convolution without stride are its input, whose gradient is theirs: whether both steps do without copies.
+bool rows_are_input(const sepconv_vjp& v, int64_t channel);
+bool row_gradients_are_inputs(const sepconv_vjp& v, int64_t channel);
+
 }  // namespace sepconv
