@@ -4,7 +4,7 @@
 //   slide   a width and stride known in advance, no dilation: one row of outputs; a row's weights stay in registers
 //   any     every other geometry, and what must not read beyond the last channel; input as operand of the multiply-add
 //
-// Each has a `narrow` one for no more channels than a vector holds.
+// Each has a `narrow` one for less channels than two vectors hold.
 //
 // Columns outside the image: patch and slide test a bit each of the first and last input columns, which costs less than blocks of their own
 // at the edges. `any` has two bodies, one without tests.

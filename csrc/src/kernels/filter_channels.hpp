@@ -99,7 +99,7 @@ static void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows
   static constexpr auto outer = blocks_of<T, Body<false>>::make();
   typedef typename Body<false>::template narrow<T> narrow;
   static constexpr auto few = blocks_of<T, narrow>::make();
-  const bool one = g.channels <= lanes<T>;
+  const bool one = g.channels < 2 * lanes<T>;
   const int64_t top = row * g.stride_height - g.pad_top;
   tap_window taps;
   taps.rows = inside(top, g.dilation_height, g.kernel_height, g.input_height, rows);
