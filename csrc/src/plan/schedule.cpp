@@ -138,7 +138,8 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
 
   // Fewer pixels first: the patch matrix takes at most a third of L2. At least four micro-tiles a tile, so that weights are reused; at
   // most eight rows or 512 pixels, in whole rows, since the rows around a tile are read again for the next; where planes go straight to
-  // the output, as many rows as L2 holds of one, or of the input of a block. About four tiles a thread, or one of planes, or one where pixels are few.
+  // the output, as many rows as L2 holds of one, or of the input of a block. About four tiles a thread, or one of planes, or one where
+  // pixels are few.
   const int64_t row_size = checked_mul(depth, element, "workspace");
   s.pass_steps = !pairs ? g.channels() : pairs->packed ? ceil_div(g.channels(), 2) : round_up(g.channels(), 2, "channels");
   s.steps = checked_mul(s.pass_steps, g.multiplier, "multiplier");
@@ -196,8 +197,9 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
     return std::min(g.input[axis + 1], (outputs - 1) * g.stride[axis] + (g.kernel[axis] - 1) * g.dilation[axis] + 1);  // fits
   };
   if (s.turns) {
+    // The window, a vector beyond, its rows, lines.
     const int64_t all = checked_add(checked_mul(read(0, rows), read(1, columns), "workspace"), pixels + 65, "workspace");  // fits: below 2^60
-    s.planes_size = aligned(checked_mul(all, block * element, "workspace"));  // the window, a vector beyond, its rows, lines; fits: a cache line
+    s.planes_size = aligned(checked_mul(all, block * element, "workspace"));                                               // fits: a cache line
   } else if (s.gather == gather_lanes::pixels && !s.reads_input) {
     const plane_layout planes = make_planes(g, rows, columns);
     const int64_t area = checked_mul(planes.rows, planes.pitch, "workspace");

@@ -116,7 +116,8 @@ void lay_out(sepconv_vjp& v) {
   v.before = worker.take(lines);
   v.rows = worker.take(lines);
   const int64_t gradients = checked_mul(checked_mul(needed, output_across, "workspace"), v.width, "workspace");
-  v.gradients = worker.take(reads_gradient_directly(v, last) || row_gradients_are_inputs(v, last) ? 0 : checked_mul(gradients, v.multiplier, "multiplier"));
+  const bool kept_elsewhere = reads_gradient_directly(v, last) || row_gradients_are_inputs(v, last);
+  v.gradients = worker.take(kept_elsewhere ? 0 : checked_mul(gradients, v.multiplier, "multiplier"));
   v.tile = worker.take(lines);
   v.second = worker.take(lines);
   v.sums_of_chunk = worker.take(checked_mul(v.width, checked_add(g.taps, int64_t{1}, "kernel"), "kernel"));
@@ -204,7 +205,8 @@ bool reads_gradient_directly(const sepconv_vjp& v, int64_t channel) {
 bool rows_are_input(const sepconv_vjp& v, int64_t channel) {
   const quad& step = v.geometry.input_step;
   const bool spread = step[2] / v.block % 8 != 0;  // else the pixels of a chunk compete for a few sets of L1, and are copied
-  return takes_every_pixel(v.geometry) && spread && reads_directly(v, channel) && step[1] == v.geometry.input[2] * step[2];  // fits: inside it
+  const bool even = step[1] == v.geometry.input[2] * step[2];  // fits: inside the input
+  return takes_every_pixel(v.geometry) && even && spread && reads_directly(v, channel);
 }
 
 bool row_gradients_are_inputs(const sepconv_vjp& v, int64_t channel) {
