@@ -77,6 +77,27 @@ def test_pointwise_conv_is_a_matrix_product(data_format, strides):
     np.testing.assert_array_equal(ops.pointwise_conv(x, kernel, strides, data_format, bias=bias), expected)
 
 
+# Rows and images that don't join, pixels left out: as a product of the pixels that are seen, whatever the multiply reads in place.
+@pytest.mark.parametrize("shape", [(2, 9, 40, 20), (3, 5, 5, 17), (1, 30, 30, 3), (2, 3, 40, 1)])
+@pytest.mark.parametrize("strides", [1, (2, 1), (1, 3), (4, 2)])
+@pytest.mark.parametrize(
+    "view", [np.s_[:], np.s_[:, 1:], np.s_[:, :, 1:-1], np.s_[::-1, ::-1], np.s_[:, :, ::-2], np.s_[..., ::-1]]
+)
+@pytest.mark.parametrize("channels_first", [False, True])
+def test_pointwise_conv_of_views(shape, strides, view, channels_first):
+    x = reference.integers(RNG, shape)[view]
+    kernel = reference.integers(RNG, (1, 1, x.shape[-1], 21))
+    rows, columns = np.broadcast_to(strides, 2)
+    expected = np.einsum("nhwc,cf->nhwf", x[:, ::rows, ::columns], kernel[0, 0])
+    if channels_first:
+        y = ops.pointwise_conv(np.moveaxis(x, -1, 1), kernel, strides, "channels_first")
+        np.testing.assert_array_equal(np.moveaxis(y, 1, -1), expected)
+        y = ops.pointwise_conv(np.ascontiguousarray(np.moveaxis(x, -1, 1)), kernel, strides, "channels_first")
+        np.testing.assert_array_equal(np.moveaxis(y, 1, -1), expected)
+    else:
+        np.testing.assert_array_equal(ops.pointwise_conv(x, kernel, strides), expected)
+
+
 def test_explicit_padding_is_padding_by_hand():
     x, kernel = reference.integers(RNG, (1, 6, 5, 3)), reference.integers(RNG, (3, 3, 3, 1))
     y = ops.depthwise_conv(x, kernel, padding=((2, 0), (1, 3)))
