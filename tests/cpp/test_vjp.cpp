@@ -74,6 +74,22 @@ TEST(vjp, small_integers_are_exact) {
   }
 }
 
+// As many outputs as inputs, of which strides skip some and padding makes up for them: not pixel by pixel.
+TEST(vjp, pointwise_with_strides_into_padding) {
+  for (int64_t channels : {16, 20, 48}) {
+    sepconv_spec spec = spec_of(SEPCONV_POINTWISE, {2, 5, 7, channels}, 24);
+    spec.padding = SEPCONV_EXPLICIT;
+    spec.stride[0] = spec.stride[1] = 2;
+    spec.pad_after[0] = 4;
+    spec.pad_after[1] = 6;
+    ASSERT_EQ(output_shape(spec), (quad{2, 5, 7, 24}));
+    const tensors t = make_tensors(spec, kind::integers, 3);
+    const std::vector<double> up = upward(spec, 3);
+    const int32_t wanted = every_gradient(spec.op);
+    EXPECT_EQ(gradient_difference(run_vjp(spec, t, up, wanted), reference_gradients(spec, t, up, wanted)), "") << describe(spec);
+  }
+}
+
 TEST(vjp, kernels_may_lie_in_any_order) {
   const int64_t cases = sample(1500);
   for (int64_t i = 0; i < cases && !HasFailure(); ++i) {

@@ -168,7 +168,8 @@ bool fills_blocks(const sepconv_vjp& v, int64_t channel) {
 
 // Of a 1x1 convolution: pixel by pixel.
 bool takes_every_pixel(const geometry& g) {
-  return g.op == SEPCONV_POINTWISE && g.pad_before == pair{0, 0} && g.output[1] == g.input[1] && g.output[2] == g.input[2];
+  const bool all = g.output[1] == g.input[1] && g.output[2] == g.input[2];
+  return g.op == SEPCONV_POINTWISE && g.stride == pair{1, 1} && g.pad_before == pair{0, 0} && all;
 }
 
 }  // namespace
