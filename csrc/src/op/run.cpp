@@ -78,12 +78,12 @@ void run_filters(const task& t) {
   const int64_t shares = int64_t{4} * t.sched().threads;
   for (int64_t index = 0; index < t.sched().tiles; ++index) {
     const pixel_range pixels = tile(t, index);
-    const int64_t gathers = std::min(shares, blocks);
+    const int64_t gathers = t.sched().reads_input ? 0 : std::min(shares, blocks);
     parallel_for(gathers, t.sched().threads, [&](int64_t i, int32_t worker) {
       const scratch s = scratch_of(t, worker);
       const int64_t b0 = i * blocks / gathers, b1 = (i + 1) * blocks / gathers;
       const int64_t c0 = b0 * block, c1 = std::min(b1 * block, g.channels());
-      if (!t.sched().reads_input) gather<T>(t, s, pixels, c0, c1);
+      gather<T>(t, s, pixels, c0, c1);
       const rows_of_tile r = rows_in_scratch<T>(t, pixels);
       const bool blocked = t.sched().gather == gather_lanes::channels;
       const int64_t first = blocked ? b0 : c0, count = (blocked ? b1 : c1) - first;

@@ -122,7 +122,8 @@ void pack_pointwise(const unpacked& u, sepconv_pack& p, int64_t wide, int64_t na
           for (int64_t m = 0; m < u.multiplier; ++m) {
             const auto* const from = x + c0 * step + m * row + first * column;  // fits: an index
             T* const to = y + (m * u.channels + c0) * columns;                  // fits: an index
-            for (int64_t i = rows * columns; i < 2 * rows * columns; i += block_channels<T>) __builtin_prefetch(to + i, 1);  // the next piece; fits: an index
+            T* const next = to + rows * columns;  // what the next piece writes; fits: an index
+            for (int64_t i = 0; i < next - to; i += block_channels<T>) __builtin_prefetch(next + i, 1);
             if (widens) copy_lines(from, step, column, rows, count, to, columns);
             for (int64_t r = 0; r < rows && !widens; ++r) spread(from + r * step, column, count, count, to + r * columns);  // fits: an index
             pad(rows, count, columns, to);
