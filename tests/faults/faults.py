@@ -109,6 +109,13 @@ FAULTS = [
         "vec<float> at_least(vec<float> x, vec<float> limit) { return select<float>(x > limit, x, limit); }",
         ["test_simd", "test_nonfinite"],
     ),
+    Fault(
+        "phases_of_one_length",
+        "csrc/src/kernels/filter_channels.hpp",
+        "const int64_t size = whole + (phase < longer);",
+        "const int64_t size = whole;",
+        ["test_filter_channels", "test_run"],
+    ),
     # Operators.
     Fault(
         "swapped_stride",

@@ -1,7 +1,7 @@
 // The bodies of the depthwise filter with lanes over channels: how one vector of channels of a block of output pixels is summed.
 //
 //   patch   3x3, the commonest, with 32 registers: rows and columns of outputs, each input vector loaded once for all of them
-//   slide   a width and stride known in advance, no dilation: one row of outputs; a row's weights stay in registers
+//   slide   a width and stride known in advance: one row of outputs; a row's weights stay in registers
 //   any     every other geometry, and what must not read beyond the last channel; input as operand of the multiply-add
 //
 // Each has a `narrow` one for less channels than two vectors hold.
@@ -24,9 +24,9 @@ struct tap_range {
 struct tap_window {
   tap_range rows;      // of taps inside the image; of the block's input rows, for `patch`
   ptrdiff_t first_tap;  // where the weights begin
-  int64_t columns, skipped;  // of a row of taps, `any`'s: those that it takes, and the rest
-  ptrdiff_t input_row, input_column;  // steps of the input: between rows of taps, between columns
-  int64_t stride, dilation;           // of columns
+  int64_t columns;            // of a row of taps
+  ptrdiff_t input_row, input_column, output_column;  // steps: between rows of taps, between columns, between a block's outputs
+  int64_t stride;                     // of columns
   int64_t fetched;                    // the first row of taps of which the next block's share is fetched
   tap_range lit;                      // the block's input columns inside the image
   uint64_t bits;                      // the same, a bit each, where they are less than 64
@@ -100,7 +100,7 @@ struct patch_3x3 {
   }
 };
 
-template <int Width, int Stride, int Vectors = Width == 3 ? line_vectors : 1>  // of more, 16 registers don't hold the weights
+template <int Width, int Stride, int Vectors = Width <= 4 ? line_vectors : 1>  // of more, 16 registers don't hold the weights
 struct slide {
   template <bool>
   using body = slide;  // inside and at the edges alike
@@ -154,14 +154,14 @@ struct any_filter {
   static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][N], int64_t count) {
     constexpr int Columns = N / V;
     const ptrdiff_t step = taps.stride * taps.input_column;
-    for (int64_t i = taps.rows.first; i < taps.rows.end; ++i, x += taps.input_row, w += taps.skipped * block_channels<T>) {
+    for (int64_t i = taps.rows.first; i < taps.rows.end; ++i, x += taps.input_row) {
       const T* column = x;
-      for (int64_t j = 0; j < taps.columns; ++j, column += taps.dilation * taps.input_column, w += block_channels<T>) {
+      for (int64_t j = 0; j < taps.columns; ++j, column += taps.input_column, w += block_channels<T>) {
         vec<T> weight[V];
         unroll<V>::run([&](auto v) { weight[decltype(v)::value] = load(w + decltype(v)::value * lanes<T>); });
         unroll<Columns>::run([&](auto p) {
           constexpr int pixel = decltype(p)::value;
-          const int64_t at = j * taps.dilation + pixel * taps.stride;
+          const int64_t at = j + pixel * taps.stride;
           if (Inside || (at >= taps.lit.first && at < taps.lit.end)) {
             const T* from = column + pixel * step;
             unroll<V>::run([&](auto v) {
@@ -172,10 +172,7 @@ struct any_filter {
           }
         });
       }
-      if (Inside && i >= taps.fetched) {  // where pixels' taps don't touch, lines that follow soon instead
-        const ptrdiff_t next = taps.dilation > 1 ? 2 * block_channels<T> : Columns * step;
-        fetch_columns<Columns>(column - taps.dilation * taps.input_column + next, step);
-      }
+      if (Inside && i >= taps.fetched) fetch_columns<Columns>(column + (Columns * taps.stride - 1) * taps.input_column, step);
     }
   }
 };

@@ -27,7 +27,7 @@ SEPCONV_INLINE void filter_vectors(const filter_channels_args& g, const T* x, co
     T* line = target + row * g.output_width * g.output_pixel;
     unroll<Columns * V>::run([&](auto p) {
       const vec<T> out = sum[row][decltype(p)::value];
-      T* const to = line + decltype(p)::value / V * g.output_pixel + decltype(p)::value % V * lanes<T>;
+      T* const to = line + decltype(p)::value / V * taps.output_column + decltype(p)::value % V * lanes<T>;
       if (!part)
         store(to, out);
       else if constexpr (SEPCONV_ISA_NUMBER == 2)
@@ -79,73 +79,79 @@ SEPCONV_INLINE int64_t even_piece(int64_t count, int64_t most) {
   return (count + pieces - 1) / pieces;
 }
 
-// The taps that lie inside for the pixel whose taps begin at column `left`, and for how many pixels from it on, of `count`: where dilation is
-// wide, neighbours have the same, and need no tests.
-[[gnu::noinline]] static tap_range same_taps(const filter_channels_args& g, int64_t left, int64_t& count) {
-  const tap_range in = inside(left, g.dilation_width, g.kernel_width, g.input_width, 1);
-  const auto up_to = [&](int64_t tap, int64_t edge) {  // where this tap comes to the edge
-    const int64_t pixels = (edge - left - tap * g.dilation_width + g.stride_width - 1) / g.stride_width;
-    if (pixels < count) count = pixels;
-  };
-  if (in.first > 0) up_to(in.first - 1, 0);
-  if (in.end > in.first) up_to(in.end - 1, g.input_width);
-  return in;
+// How dilation turns one row into several without: columns a dilation apart, read by outputs a period apart.
+struct column_phases {
+  int64_t dilation, period, stride;  // of the image's columns, of outputs; of the outputs of one row over its columns
+};
+
+[[gnu::noinline]] static column_phases phases_of(const filter_channels_args& g) {
+  if (g.dilation_width == 1 || g.kernel_width == 1) return {1, 1, g.stride_width};
+  int64_t common = g.dilation_width, rest = g.stride_width;
+  while (rest) {
+    const int64_t next = common % rest;
+    common = rest;
+    rest = next;
+  }
+  return {g.dilation_width, g.dilation_width / common, g.stride_width / common};
 }
 
 // Output pixels [column, end) of `rows` rows from `row` on, to y.
 template <class T, template <bool> class Body>
-static void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows, int64_t column, int64_t end, T* y) {
+static void filter_rows(const filter_channels_args& g, const column_phases& phases, int64_t row, int64_t rows, int64_t column, int64_t end,
+                        T* y) {
   static constexpr auto inner = blocks_of<T, Body<true>>::make();
   static constexpr auto outer = blocks_of<T, Body<false>>::make();
   typedef typename Body<false>::template narrow<T> narrow;
   static constexpr auto few = blocks_of<T, narrow>::make();
   const bool one = g.channels < 2 * lanes<T>;
-  const int64_t top = row * g.stride_height - g.pad_top;
+  const int64_t top = row * g.stride_height - g.pad_top, width = g.kernel_width, stride = phases.stride;
   tap_window taps;
   taps.rows = inside(top, g.dilation_height, g.kernel_height, g.input_height, rows);
-  taps.first_tap = Body<true>::rows == 1 ? taps.rows.first * g.kernel_width : 0;
-  taps.columns = g.kernel_width;
-  taps.skipped = 0;
+  taps.first_tap = Body<true>::rows == 1 ? taps.rows.first * width : 0;
+  taps.columns = width;
   taps.input_row = g.dilation_height * g.input_row;
-  taps.input_column = g.input_column;
-  taps.stride = g.stride_width;
-  taps.dilation = g.dilation_width;
+  taps.input_column = phases.dilation * g.input_column;
+  taps.output_column = phases.period * g.output_pixel;
+  taps.stride = stride;
   taps.fetched = !g.fetches_input ? taps.rows.end : g.dilation_height > 1 ? taps.rows.first : taps.rows.end - g.stride_height;
   const T* input = static_cast<const T*>(g.input) + (top + taps.rows.first * g.dilation_height) * g.input_row;
-  // The columns whose taps all lie inside the image lie between the two edges.
-  const int64_t room = g.input_width - 1 - (g.kernel_width - 1) * g.dilation_width + g.pad_left;
-  const int64_t first_inner = (g.pad_left + g.stride_width - 1) / g.stride_width;
-  int64_t end_inner = room < 0 ? 0 : room / g.stride_width + 1;
-  if (end_inner > end) end_inner = end;
-  while (column < end) {
-    const int64_t left = column * g.stride_width - g.pad_left;
-    if (!Body<true>::tests && g.dilation_width > 2 * g.stride_width) {
-      int64_t run = end - column;
-      const tap_range in = same_taps(g, left, run);
-      run = even_piece(run, Body<true>::columns);
-      taps.columns = in.end - in.first;
-      taps.skipped = g.kernel_width - taps.columns;
-      taps.first_tap = taps.rows.first * g.kernel_width + in.first;
-      inner.of[rows - 1][run - 1](g, input + (left + in.first * g.dilation_width) * g.input_column, taps, y);
-      y += run * g.output_pixel;
-      column += run;
-      continue;
+  // The first column of the first phase, and where its first tap lies among those.
+  int64_t start = column * g.stride_width - g.pad_left, phase = 0, whole = g.input_width, longer = 0;
+  if (phases.dilation > 1) {
+    phase = start % phases.dilation;
+    if (phase < 0) phase += phases.dilation;
+    start = (start - phase) / phases.dilation;
+    whole = g.input_width / phases.dilation;
+    longer = g.input_width - whole * phases.dilation;
+  }
+  for (int64_t first = column; first < end && first < column + phases.period; ++first) {
+    const int64_t count = phases.period == 1 ? end - first : (end - first + phases.period - 1) / phases.period;
+    const int64_t size = whole + (phase < longer);
+    const T* const x = input + phase * g.input_column;
+    T* to = y + (first - column) * g.output_pixel;
+    // The columns whose taps all lie inside the image lie between the two edges.
+    const int64_t first_inner = steps_to(start, stride);
+    int64_t end_inner = steps_to(start + width - 1 - size, stride);
+    if (end_inner > count) end_inner = count;
+    for (int64_t at = 0, run; at < count; at += run) {
+      const int64_t left = start + at * stride;
+      const bool tests = Body<true>::tests || at < first_inner || at >= end_inner;
+      const int64_t stop = !tests ? end_inner : !Body<true>::tests && at < first_inner && first_inner < count ? first_inner : count;
+      int64_t span;
+      run = even_piece(stop - at, !tests ? Body<true>::columns : one ? narrow::columns : Body<false>::columns);
+      const auto look = [&] {
+        span = (run - 1) * stride + width;
+        taps.lit = inside(left, 1, span, size, 1);
+      };
+      look();
+      // Pixels that see nothing of the image are rare, and taken one by one.
+      if (Body<true>::tests && (taps.lit.first >= width || span - taps.lit.end >= width)) run = 1, look();
+      taps.bits = span < 64 ? (uint64_t{1} << taps.lit.end) - (uint64_t{1} << taps.lit.first) : 0;
+      const auto block = !tests ? inner.of[rows - 1][run - 1] : one ? few.of[rows - 1][run - 1] : outer.of[rows - 1][run - 1];
+      block(g, x + left * taps.input_column, taps, to);
+      to += run * taps.output_column;
     }
-    const bool tests = Body<true>::tests || column < first_inner || column >= end_inner;
-    const int64_t stop = !tests ? end_inner : !Body<true>::tests && column < first_inner && first_inner < end ? first_inner : end;
-    int64_t run = even_piece(stop - column, !tests ? Body<true>::columns : one ? narrow::columns : Body<false>::columns), span;
-    const auto look = [&] {
-      span = (run - 1) * g.stride_width + (g.kernel_width - 1) * g.dilation_width + 1;
-      taps.lit = inside(left, 1, span, g.input_width, 1);
-    };
-    look();
-    // Pixels that see nothing of the image are rare, and taken one by one.
-    if (Body<true>::tests && (taps.lit.first >= g.kernel_width || span - taps.lit.end >= g.kernel_width)) run = 1, look();
-    taps.bits = span < 64 ? (uint64_t{1} << taps.lit.end) - (uint64_t{1} << taps.lit.first) : 0;
-    const auto block = !tests ? inner.of[rows - 1][run - 1] : one ? few.of[rows - 1][run - 1] : outer.of[rows - 1][run - 1];
-    block(g, input + left * g.input_column, taps, y);
-    y += run * g.output_pixel;
-    column += run;
+    for (phase += g.stride_width; phases.dilation > 1 && phase >= phases.dilation; phase -= phases.dilation) ++start;
   }
 }
 
@@ -153,12 +159,13 @@ static void filter_rows(const filter_channels_args& g, int64_t row, int64_t rows
 template <class T, template <bool> class Body>
 static void filter_image(const filter_channels_args& g) {
   T* y = static_cast<T*>(g.output);
+  const column_phases phases = phases_of(g);
   for (int64_t pixel = g.first; pixel < g.last;) {
     const int64_t row = pixel / g.output_width, column = pixel - row * g.output_width;
     const int64_t left = g.last - pixel, whole = left / g.output_width;
-    const int64_t rows = column == 0 && whole > 1 ? even_piece(whole, Body<true>::rows) : 1;
+    const int64_t rows = column == 0 && whole > 1 && g.dilation_height == 1 ? even_piece(whole, Body<true>::rows) : 1;
     const int64_t end = left < g.output_width - column ? column + left : g.output_width;
-    filter_rows<T, Body>(g, row, rows, column, end, y);
+    filter_rows<T, Body>(g, phases, row, rows, column, end, y);
     const int64_t done = rows > 1 ? rows * g.output_width : end - column;
     y += done * g.output_pixel;
     pixel += done;
@@ -171,24 +178,23 @@ typedef void (*image_fn)(const filter_channels_args&);
 template <class T>
 static image_fn image_of(const filter_channels_args& g) {
 #if SEPCONV_ISA_NUMBER != 1
-  const bool dense = g.dilation_width == 1 && g.dilation_height == 1;
-  const int64_t width = g.kernel_width, stride = g.stride_width;
+  const int64_t width = g.kernel_width, stride = phases_of(g).stride;
 #if SEPCONV_ISA_NUMBER == 2
-  if (dense && width == 3 && stride == 1) return filter_image<T, slide<3, 1>::body>;
+  if (width == 3 && stride == 1) return filter_image<T, slide<3, 1>::body>;
 #else
-  if (dense && width == 3 && g.kernel_height == 3 && stride == 1 && g.stride_height == 1) return filter_image<T, patch_3x3::body>;
+  if (width == 3 && g.kernel_height == 3 && stride == 1 && g.stride_height == 1) return filter_image<T, patch_3x3::body>;
 #endif
-  if (dense && width == 3 && stride == 2) return filter_image<T, slide<3, 2>::body>;
-  if (dense && width == 5 && stride == 1) return filter_image<T, slide<5, 1>::body>;
-  if (dense && width == 5 && stride == 2) return filter_image<T, slide<5, 2>::body>;
-  if (dense && width == 7 && stride == 1) return filter_image<T, slide<7, 1>::body>;
+  if (sizeof(T) == 4 && width == 4 && stride == 1) return filter_image<T, slide<4, 1>::body>;
+  if (width == 3 && stride == 2) return filter_image<T, slide<3, 2>::body>;
+  if (width == 5 && stride == 1) return filter_image<T, slide<5, 1>::body>;
+  if (width == 5 && stride == 2) return filter_image<T, slide<5, 2>::body>;
+  if (width == 7 && stride == 1) return filter_image<T, slide<7, 1>::body>;
 #endif
 #if SEPCONV_ISA_NUMBER == 3  // 32 registers
   if constexpr (sizeof(T) == 4) {  // for the size of their code
-    if (dense && width == 4 && stride == 1) return filter_image<T, slide<4, 1>::body>;
-    if (dense && width == 7 && stride == 2) return filter_image<T, slide<7, 2>::body>;
-    if (dense && width == 9 && stride == 1) return filter_image<T, slide<9, 1>::body>;
-    if (dense && width == 11 && stride == 1) return filter_image<T, slide<11, 1>::body>;
+    if (width == 7 && stride == 2) return filter_image<T, slide<7, 2>::body>;
+    if (width == 9 && stride == 1) return filter_image<T, slide<9, 1>::body>;
+    if (width == 11 && stride == 1) return filter_image<T, slide<11, 1>::body>;
   }
 #endif
   (void)g;
