@@ -21,8 +21,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--train", action="store_true", help="time a step of training: the result and all gradients")
     add("--peers", nargs="*", metavar="NAME", help=f"some of {', '.join(PEERS)}; all")
     add("--threads", type=int, action="append", metavar="N", help="may be repeated; 1 and 2")
-    add("--rounds", type=int, default=10, metavar="N", help="visits to every participant (10)")
-    add("--seconds", type=float, default=0.05, metavar="S", help="length of a visit (0.05)")
+    add("--rounds", type=int, default=50, metavar="N", help="visits to every participant (50)")
+    add("--seconds", type=float, default=0.01, metavar="S", help="length of a visit (0.01)")
     add("--json", metavar="FILE", help="write all numbers there")
     add("--plot", metavar="FILE", help="draw a roofline and the ratios there (needs matplotlib)")
     build = Path(__file__).parents[2] / "build" / "bench"

@@ -38,7 +38,9 @@ class shapes : public testing::TestWithParam<std::string> {};
 TEST_P(shapes, small_integers_are_exact) {
   const std::vector<bench::shape_case> cases = bench::read_cases(SEPCONV_SHAPES, GetParam());
   EXPECT_GE(cases.size(), 5u);
+  int64_t at = 0;
   for (const bench::shape_case& whole : cases) {
+    if (test::left_out(at++)) continue;
     const bench::shape_case c = cropped(whole);
     sepconv_spec spec;
     bench::make_spec(c, 2, &spec);  // false: softmax, which is not the core's
