@@ -104,11 +104,13 @@ void check(const sepconv::geometry& g, const schedule& s, const sepconv::kernel_
     const sepconv::plane_layout planes = sepconv::make_planes(g, rows, std::min(width, s.tile_pixels));
     EXPECT_GE(s.planes_size, static_cast<std::size_t>(planes.elements() * element));
   }
-  // Half of L2 for scratch, unless the least that a micro-tile takes is more; threads that split filters pool theirs.
+  // Half of L2 for scratch, two where weights are more than eight, unless the least that a micro-tile takes is more; threads that split
+  // filters pool theirs.
   if (s.threads_split == split::pixels && !s.direct) {
     const int64_t block = 64 / element, lanes = std::max<int64_t>(s.columns, s.rows);
     const int64_t row = ((g.channels() + block - 1) / block * block) * g.multiplier * element;
-    EXPECT_LE(static_cast<int64_t>(s.scratch_size + s.pairs_size), std::max<int64_t>(static_cast<int64_t>(m.l2_size) / 2, 0) + (2 * lanes + 64) * (g.pairs ? 2 : 1) * row);
+    const int64_t l2 = static_cast<int64_t>(m.l2_size), most = g.multiplies() && row * g.filters() > 8 * l2 ? 2 * l2 : l2 / 2;
+    EXPECT_LE(static_cast<int64_t>(s.scratch_size + s.pairs_size), most + (2 * lanes + 64) * (g.pairs ? 2 : 1) * row);
   }
 }
 
@@ -166,6 +168,16 @@ TEST(schedule, large_images_in_channels_first_keep_lanes_over_pixels) {
   const schedule s = sepconv::make_schedule(sepconv::make_geometry(spec), k, {32 << 10, 1 << 20, 1});
   EXPECT_EQ(s.gather, gather_lanes::pixels);
   EXPECT_EQ(s.multiply, multiply_lanes::pixels);
+}
+
+// Weights that no cache near holds are read as often as there are tiles.
+TEST(schedule, weights_from_afar_are_read_once) {
+  sepconv_spec spec = spec_of(SEPCONV_SEPARABLE, {1, 10, 10, 1536}, 2048);
+  const sepconv::kernel_set& k = kernels_of(isas()[0], SEPCONV_FLOAT32);
+  const auto tiles = [&](std::size_t l2) { return sepconv::make_schedule(sepconv::make_geometry(spec), k, {32 << 10, l2, 1}).tiles; };
+  EXPECT_EQ(tiles(512 << 10), 1);
+  spec.filters = 256;
+  EXPECT_GT(tiles(512 << 10), 1);
 }
 
 // Planes of one channel are for long rows, and for channels that don't fill a block.

@@ -136,17 +136,18 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   const int64_t depth =
       copies ? g.depth : checked_mul(round_up(g.channels(), block, "channels"), g.multiplier, "multiplier");
 
-  // Fewer pixels first: the patch matrix takes at most a third of L2. At least four micro-tiles a tile, so that weights are reused; at
-  // most eight rows or 512 pixels, in whole rows, since the rows around a tile are read again for the next; where planes go straight to
-  // the output, as many rows as L2 holds of one, or of the input of a block. About four tiles a thread, or one of planes, or one where
-  // pixels are few.
+  // Fewer pixels first: the patch matrix takes at most a third of L2; two of them, and is read from L3, where weights come from beyond that
+  // for every tile. At least four micro-tiles a tile, so that weights are reused; at most eight rows or 512 pixels, in whole rows, since the
+  // rows around a tile are read again for the next; where planes go straight to the output, as many rows as L2 holds of one, or of the
+  // input of a block. About four tiles a thread, or one of planes, or one where pixels are few.
   const int64_t row_size = checked_mul(depth, element, "workspace");
   s.pass_steps = !pairs ? g.channels() : pairs->packed ? ceil_div(g.channels(), 2) : round_up(g.channels(), 2, "channels");
   s.steps = checked_mul(s.pass_steps, g.multiplier, "multiplier");
   const int64_t pair_depth = planar ? s.steps : checked_mul(round_up(s.pass_steps, block, "channels"), g.multiplier, "multiplier");
   const int64_t pair_size = pairs ? checked_mul(pair_depth, element, "workspace") : 0;
   const int64_t l2 = static_cast<int64_t>(m.l2_size);
-  const int64_t fits = std::max<int64_t>(l2 / 3 / checked_add(row_size, pair_size, "workspace"), 1);
+  const bool afar = g.multiplies() && row_size > 8 * l2 / std::max<int64_t>(g.filters(), 1);       // fits: of a cache
+  const int64_t fits = std::max<int64_t>((afar ? 2 * l2 : l2 / 3) / checked_add(row_size, pair_size, "workspace"), 1);  // fits: likewise
   const int64_t least = 4 * micro;  // fits: constants
   const int64_t threads = s.threads;
   const bool scarce = threads > 1 && g.pixels < 2 * least * threads;  // fits: threads has 32 bits
