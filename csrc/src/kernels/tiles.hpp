@@ -18,7 +18,7 @@ constexpr int outer_rows = 8, outer_vectors = 2;
 #elif SEPCONV_ISA_NUMBER == 2  // 16 registers of 8 floats
 constexpr int filters_rows = 6, filters_vectors = 2;
 constexpr int pixels_rows = 6, pixels_vectors = 2, pixels_sums = 12;
-constexpr int outer_rows = 4, outer_vectors = 2;
+constexpr int outer_rows = 4, outer_vectors = 3;
 #elif defined(__FP_FAST_FMAF)  // 16 registers of 4 floats or more
 constexpr int filters_rows = 4, filters_vectors = 2;
 constexpr int pixels_rows = 4, pixels_vectors = 2, pixels_sums = 8;

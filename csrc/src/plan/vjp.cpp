@@ -255,9 +255,10 @@ sepconv_vjp make_vjp(const sepconv_spec& spec, int32_t wanted, const int64_t* gr
   v.repeats = few ? g.multiplier : 1;
   v.channels = g.channels() * v.repeats;  // fits: at most two blocks, or without repeats
   v.multiplier = g.multiplier / v.repeats;
-  // Two blocks, so that what a task reads stays in L1; where few taps leave it to memory, runs long enough to be fetched ahead.
-  const int64_t most_blocks = !g.multiplies() && g.taps <= 9 ? 8 : 2;
-  v.width = std::min(ceil_div(v.channels, v.block), most_blocks) * v.block;  // fits: constants
+  // Four blocks: rows of a chunk stay in L1, and the masked gradient, from L2 or beyond, passes by as seldom as that allows; where few taps
+  // leave it to memory, runs long enough to be fetched ahead.
+  const int64_t blocks = ceil_div(v.channels, v.block), most_blocks = !g.multiplies() ? (g.taps <= 9 ? 8 : 2) : 4;
+  v.width = ceil_div(blocks, ceil_div(blocks, most_blocks)) * v.block;  // fits: at most eight blocks
   v.groups = ceil_div(v.channels, v.width);
   v.chunk = 128;  // rows and masked gradients of three blocks of filters stay in L1
   v.filter_blocks = ceil_div(g.filters(), v.block);
