@@ -116,8 +116,10 @@ static void filter_rows(const filter_channels_args& g, const column_phases& phas
   taps.fetched = !g.fetches_input ? taps.rows.end : g.dilation_height > 1 ? taps.rows.first : taps.rows.end - g.stride_height;
   const T* input = static_cast<const T*>(g.input) + (top + taps.rows.first * g.dilation_height) * g.input_row;
   // The first column of the first phase, and where its first tap lies among those.
-  int64_t start = column * g.stride_width - g.pad_left, phase = 0, whole = g.input_width, longer = 0;
+  int64_t start = column * g.stride_width - g.pad_left, phase = 0, whole = g.input_width, longer = 0, next = 0, further = 0;
   if (phases.dilation > 1) {
+    next = g.stride_width / phases.dilation;
+    further = g.stride_width - next * phases.dilation;
     phase = start % phases.dilation;
     if (phase < 0) phase += phases.dilation;
     start = (start - phase) / phases.dilation;
@@ -151,7 +153,9 @@ static void filter_rows(const filter_channels_args& g, const column_phases& phas
       block(g, x + left * taps.input_column, taps, to);
       to += run * taps.output_column;
     }
-    for (phase += g.stride_width; phases.dilation > 1 && phase >= phases.dilation; phase -= phases.dilation) ++start;
+    start += next;
+    phase += further;
+    if (phase >= phases.dilation) phase -= phases.dilation, ++start;
   }
 }
 

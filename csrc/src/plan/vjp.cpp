@@ -255,8 +255,8 @@ sepconv_vjp make_vjp(const sepconv_spec& spec, int32_t wanted, const int64_t* gr
   v.repeats = few ? g.multiplier : 1;
   v.channels = g.channels() * v.repeats;  // fits: at most two blocks, or without repeats
   v.multiplier = g.multiplier / v.repeats;
-  // Four blocks: rows of a chunk stay in L1, and the masked gradient, from L2 or beyond, passes by as seldom as that allows; where few taps
-  // leave it to memory, runs long enough to be fetched ahead.
+  // Four blocks: rows of a chunk stay in L1, and the masked gradient, from L2 or beyond, passes by as seldom as that allows. Of a bare
+  // convolution two, or, where few taps leave it to memory, runs long enough to be fetched ahead.
   const int64_t blocks = ceil_div(v.channels, v.block), most_blocks = !g.multiplies() ? (g.taps <= 9 ? 8 : 2) : 4;
   v.width = ceil_div(blocks, ceil_div(blocks, most_blocks)) * v.block;  // fits: at most eight blocks
   v.groups = ceil_div(v.channels, v.width);
