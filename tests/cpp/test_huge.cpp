@@ -123,6 +123,17 @@ TEST(huge, images_beyond_two_to_the_32) {
   }
 }
 
+// Nothing is counted up to a stride.
+TEST(huge, a_stride_far_beyond_a_dilated_image) {
+  sepconv_spec spec = spec_of(SEPCONV_SEPARABLE, {1, 9, 9, 20}, 4);
+  spec.kernel[0] = spec.kernel[1] = 3;
+  spec.stride[0] = spec.stride[1] = int64_t{1} << 40;
+  spec.dilation[0] = spec.dilation[1] = 3;
+  const tensors t = make_tensors(spec, kind::integers, 1);
+  const std::vector<double> wanted = reference(spec, t);
+  for (const std::string& isa : isas()) EXPECT_TRUE(same(run_on(isa, spec, t), wanted)) << isa;
+}
+
 // Few elements, far apart: images and rows, then columns, then channels, whose steps each leave 32 bits.
 TEST(huge, strides_beyond_two_to_the_31) {
   struct place {
