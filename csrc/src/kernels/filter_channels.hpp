@@ -92,7 +92,9 @@ struct column_phases {
     common = rest;
     rest = next;
   }
-  return {g.dilation_width, g.dilation_width / common, g.stride_width / common};
+  const int64_t period = g.dilation_width / common;
+  if (period >= g.output_width) return {g.dilation_width, g.output_width, 1};  // an output each, whose stride times dilation may overflow
+  return {g.dilation_width, period, g.stride_width / common};
 }
 
 // Output pixels [column, end) of `rows` rows from `row` on, to y.
