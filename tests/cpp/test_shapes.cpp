@@ -40,7 +40,7 @@ TEST_P(shapes, small_integers_are_exact) {
   EXPECT_GE(cases.size(), 5u);
   int64_t at = 0;
   for (const bench::shape_case& whole : cases) {
-    if (test::left_out(at++)) continue;
+    if (left_out(at++)) continue;
     const bench::shape_case c = cropped(whole);
     sepconv_spec spec;
     bench::make_spec(c, 2, &spec);  // false: softmax, which is not the core's

@@ -24,12 +24,12 @@ struct tap_range {
 struct tap_window {
   tap_range rows;      // of taps inside the image; of the block's input rows, for `patch`
   ptrdiff_t first_tap;  // where the weights begin
-  int64_t columns;            // of a row of taps
+  int64_t columns;      // of a row of taps
   ptrdiff_t input_row, input_column, output_column;  // steps: between rows of taps, between columns, between a block's outputs
-  int64_t stride;                     // of columns
-  int64_t fetched;                    // the first row of taps of which the next block's share is fetched
-  tap_range lit;                      // the block's input columns inside the image
-  uint64_t bits;                      // the same, a bit each, where they are less than 64
+  int64_t stride;       // of columns
+  int64_t fetched;      // the first row of taps of which the next block's share is fetched
+  tap_range lit;        // the block's input columns inside the image
+  uint64_t bits;        // the same, a bit each, where they are less than 64
 };
 
 // The least n >= 0 for which start + n * step >= 0.
