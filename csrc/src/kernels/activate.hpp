@@ -14,24 +14,6 @@ struct activation_params {
   vec<T> p, q, r;
 };
 
-// What x * sigmoid(u) and its relatives need, u having the sign of x: with z = e^-|u|, sigmoid(u) is 1 / (1 + z) or z / (1 + z).
-template <class T>
-struct gate {
-  ivec<T> negative;
-  vec<T> z;
-  vec<T> weighted;  // x, or x * z with one rounding where that is subnormal; NaN at -inf
-
-  // `below` is -|u|, to which `low` may be added
-  template <class... Low>
-  SEPCONV_INLINE gate(vec<T> x, vec<T> below, Low... low) {
-    const power<T> e = split_exp<T>(at_least(below, broadcast(math_constants<T>::least_exp)), low...);
-    const vec<T> mantissa = e.fraction + T(1);
-    negative = x < vec<T>{};
-    z = scale(mantissa, e.n);
-    weighted = select<T>(negative, scale(x * select<T>(below < math_constants<T>::least_exp, vec<T>{}, mantissa), e.n), x);
-  }
-};
-
 struct relu {
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
@@ -141,8 +123,8 @@ struct sparse_plus {
 struct silu {
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
-    const gate<T> e(x, -absolute<T>(x));
-    return e.weighted / (e.z + T(1));
+    const logistic<T> e(x);
+    return x / e.divisor * e.unit;
   }
 };
 
@@ -166,14 +148,14 @@ struct gelu_tanh {  // x * sigmoid(u), u = k x + c x^3, k = 2 sqrt(2 / pi), c = 
     constexpr T c_low = single ? T(2.3988324e-9) : T(-6.1751499181553155e-19);
     constexpr T most = single ? T(12) : T(22);  // x * sigmoid(-u) is 0 from here
     const vec<T> k = broadcast(k_high), c = broadcast(c_high);
-    const vec<T> a = at_most(absolute<T>(x), broadcast(most));
+    const vec<T> a = clamp<T>(x, broadcast(-most), broadcast(most));
     const vec<T> square = a * a, square_low = fma(a, a, -square);
     const vec<T> w = fma(square, c, k);
     const vec<T> rest = fma(square_low, c, square * c_low) + k_low;
     const vec<T> w_low = fma(square, c, k - w) + rest;
     const vec<T> u = a * w, u_low = fma(a, w_low, fma(a, w, -u));
-    const gate<T> e(x, -u, -u_low);
-    return e.weighted / (e.z + T(1));
+    const logistic<T> e(u, u_low);
+    return x / e.divisor * e.unit;
   }
 };
 
@@ -201,8 +183,8 @@ struct threshold {  // threshold, what replaces x up to it
 struct sigmoid {
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
-    const vec<T> z = exp<T>(-absolute<T>(x));
-    return select<T>(x < vec<T>{}, z, broadcast(T(1))) / (z + T(1));
+    const logistic<T> e(x);
+    return e.unit / e.divisor;
   }
 };
 
@@ -234,14 +216,16 @@ struct hard_silu {
   }
 };
 
-struct mish {  // x * tanh(softplus(x)), where tanh(log(1 + e)) is e (e + 2) / (e (e + 2) + 2)
+struct mish {  // x * tanh(log(1 + 1 / e)) = x / (1 + e (1 - 1 / (1 + 2 e))), e = e^-x
+  template <class T>
+  static SEPCONV_INLINE vec<T> divisor(const logistic<T>& e) {
+    return fma(e.power, T(1) - e.unit / (e.power + e.divisor), e.unit);
+  }
+
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
-    const gate<T> e(x, -absolute<T>(x));
-    const vec<T> z2 = e.z + T(2), two_z = e.z + e.z;
-    const vec<T> factor = select<T>(e.negative, z2, two_z + T(1));
-    const vec<T> divisor = select<T>(e.negative, fma(e.z, z2, broadcast(T(2))), fma(two_z, e.z + T(1), broadcast(T(1))));
-    return e.weighted * factor / divisor;
+    const logistic<T> e(x);
+    return x / divisor<T>(e) * e.unit;
   }
 };
 

@@ -183,19 +183,14 @@ template <class T>
 struct sigmoids {
   vec<T> up, down;
 
-  SEPCONV_INLINE explicit sigmoids(vec<T> u) {
-    const vec<T> z = power_of_e<T>(-absolute<T>(u)), large = T(1) / (z + T(1)), small = z * large;
-    const ivec<T> negative = u < vec<T>{};
-    up = select<T>(negative, small, large);
-    down = select<T>(negative, large, small);
-  }
+  SEPCONV_INLINE explicit sigmoids(const logistic<T>& e) : up(e.unit / e.divisor), down(e.power / e.divisor) {}
 };
 
 struct derivative_of_silu {
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
     const vec<T> near = held<T>(x, sizeof(T) == 4 ? T(110) : T(750));
-    const sigmoids<T> s(near);
+    const sigmoids<T> s{logistic<T>(near)};
     return fma(near * s.up, s.down, s.up);
   }
 };
@@ -217,10 +212,10 @@ struct derivative_of_gelu_tanh {  // s + x u' s (1 - s), s = sigmoid(u), u = k x
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
     constexpr T k = T(1.5957691216057307117597842), c = T(0.07135481627260024877637752);
-    const vec<T> near = held<T>(x, sizeof(T) == 4 ? T(12) : T(22));
+    const vec<T> near = held<T>(x, sizeof(T) == 4 ? T(11) : T(21.6));
     const vec<T> square = near * near, u = near * fma(square, broadcast(c), broadcast(k));
     const vec<T> slope = fma(square, broadcast(T(3) * c), broadcast(k));
-    const sigmoids<T> s(u);
+    const sigmoids<T> s{logistic<T>(u)};
     return fma(near * slope * s.up, s.down, s.up);
   }
 };
@@ -252,12 +247,9 @@ struct derivative_of_mish {  // w + x sigmoid(x) (1 - w^2), w = tanh(softplus(x)
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
     const vec<T> near = held<T>(x, sizeof(T) == 4 ? T(110) : T(750));
-    const vec<T> z = power_of_e<T>(-absolute<T>(near));
-    const ivec<T> negative = near < vec<T>{};
-    const vec<T> even = select<T>(negative, z * (z + T(2)), fma(z, broadcast(T(2)), broadcast(T(1))));  // e (e + 2), or that by e^2
-    const vec<T> w = even / (even + select<T>(negative, broadcast(T(2)), z * z * T(2)));
-    const vec<T> s = select<T>(negative, z, broadcast(T(1))) / (z + T(1));
-    return fma(near * s, (T(1) - w) * (w + T(1)), w);
+    const logistic<T> e(near);
+    const vec<T> w = e.unit / mish::divisor<T>(e);
+    return fma(near * e.unit / e.divisor, (T(1) - w) * (w + T(1)), w);
   }
 };
 

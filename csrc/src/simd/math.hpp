@@ -20,6 +20,7 @@ struct math_constants<float> {
   static constexpr float least_exp = -112.0f, most_exp = 89.0f;  // below and above, x * e^x is 0 and e^x is infinite
   static constexpr float least_expm1 = -30.0f;                   // e^x - 1 is -1
   static constexpr float most_tanh = 10.0f;                      // tanh is 1 from here
+  static constexpr float most_logistic = 40.0f;                  // 1 + e^-x is 1 from here
   static constexpr float most_tail = 14.5f;                      // a * P(Z > a) is 0 from here
 
   // (e^x - 1 - x) / x^2 on [-ln(2)/2, ln(2)/2], error below 1.4e-9
@@ -42,6 +43,7 @@ struct math_constants<double> {
   static constexpr double least_exp = -753.0, most_exp = 710.0;
   static constexpr double least_expm1 = -40.0;
   static constexpr double most_tanh = 20.0;
+  static constexpr double most_logistic = 60.0;
   static constexpr double most_tail = 38.7;
 
   // error below 1.4e-18
@@ -118,6 +120,18 @@ SEPCONV_INLINE vec<T> polynomial(vec<T> x, const T (&c)[N]) {
   return sum;
 }
 
+// The same by pairs of powers: a shorter chain, and no more operations for those who need the square anyway.
+template <class T, int N>
+SEPCONV_INLINE vec<T> polynomial(vec<T> x, vec<T> square, const T (&c)[N]) {
+  constexpr int last = (N - 1) / 2 * 2;
+  const auto pair = [&](int k) __attribute__((always_inline)) {
+    return k + 1 < N ? fma(broadcast(c[k + 1]), x, broadcast(c[k])) : broadcast(c[k]);
+  };
+  vec<T> sum = pair(last);
+  unroll<last / 2>::run([&](auto i) { sum = fma(sum, square, pair(last - 2 - 2 * decltype(i)::value)); });
+  return sum;
+}
+
 template <class T>
 SEPCONV_INLINE vec<T> absolute(vec<T> x) {
   return from_bits<T>(bits<T>(x) & ~bits<T>(broadcast(-T(0))));
@@ -138,18 +152,26 @@ struct power {
   SEPCONV_INLINE vec<T> value() const { return scale(fraction + T(1), n); }
 };
 
-// e^(x + low), |low| tiny, x between least_exp and most_exp. `Low` is a vector or nothing.
+// e^(x + low) / 2^n - 1, |low| tiny, n the integer next to x / ln(2). `Low` is a vector or nothing.
 template <class T, class... Low>
-SEPCONV_INLINE power<T> split_exp(vec<T> x, Low... low) {
+SEPCONV_INLINE vec<T> exp_fraction(vec<T> x, vec<T> n, Low... low) {
   using c = math_constants<T>;
-  const vec<T> integer = broadcast(c::integer), rest = broadcast(-c::ln2_rest);
-  const vec<T> n = fma(x, broadcast(c::log2_e), integer) - integer;
+  const vec<T> rest = broadcast(-c::ln2_rest);
   vec<T> r = fma(n, broadcast(-c::ln2), x);  // exact
   if constexpr (sizeof...(Low) == 0)
     r = fma(n, rest, r);
   else
     r += fma(n, rest, low...);
-  return {fma(r * r, polynomial<T>(r, c::exp), r), n};
+  const vec<T> square = r * r;
+  return fma(square, polynomial<T>(r, square, c::exp), r);
+}
+
+// e^(x + low), x between least_exp and most_exp.
+template <class T, class... Low>
+SEPCONV_INLINE power<T> split_exp(vec<T> x, Low... low) {
+  using c = math_constants<T>;
+  const vec<T> integer = broadcast(c::integer), n = fma(x, broadcast(c::log2_e), integer) - integer;
+  return {exp_fraction<T>(x, n, low...), n};
 }
 
 // e^x, x below most_exp.
@@ -180,6 +202,26 @@ template <class T>
 SEPCONV_INLINE vec<T> expm1(vec<T> x) {
   return expm1_below<T>(at_most(x, broadcast(math_constants<T>::most_exp)));
 }
+
+// sigmoid(u) is unit / divisor, sigmoid(-u) is power / divisor: 1, e^-u and their sum, all of them times 2^-64 where u is negative. So no
+// power of two overflows before x * sigmoid(x) is 0, and one step scales by it. Where u is less, power and divisor are infinite; beyond
+// most_logistic power is what it is there. `Low` is added to u.
+template <class T>
+struct logistic {
+  vec<T> unit, power, divisor;
+
+  template <class... Low>
+  SEPCONV_INLINE explicit logistic(vec<T> u, Low... low) {
+    using c = math_constants<T>;
+    constexpr int mantissa = sizeof(T) == 4 ? 23 : 52, most = (sizeof(T) == 4 ? 127 : 1023) + 64;
+    u = at_most(u, broadcast(c::most_logistic));
+    const vec<T> shifted = at_most(fma(u, broadcast(-c::log2_e), broadcast(c::integer)), broadcast(c::integer + T(most)));
+    const vec<T> fraction = exp_fraction<T>(-u, shifted - c::integer, -low...);
+    unit = select<T>(bits<T>(u) < 0, broadcast(T(0x1p-64)), broadcast(T(1)));
+    power = (fraction + T(1)) * from_bits<T>((bits<T>(shifted) << mantissa) + bits<T>(unit));  // low bits of `shifted` hold n
+    divisor = power + unit;
+  }
+};
 
 // log(1 + x), x in [0, 1]
 template <class T>
