@@ -178,11 +178,13 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   if (s.reads_input && even_pixels(g) < g.pixels) pixels = even_pixels(g);
   s.tiles = ceil_div(g.pixels, pixels);
   s.tile_pixels = pixels;
-  // Weights stay in L2 while a tile's rows pass: all of them, or a quarter of it at a time. Where L2 is small, L3 is near, and so much may
+  // Weights stay in L2 while a tile's rows pass: all of them, or a good part of it at a time. Where L2 is small, L3 is near, and so much may
   // as well come from there.
   const int64_t weights = checked_mul(checked_mul(s.steps, s.columns, "filters"), element, "filters");
-  const int64_t together = (l2 <= 512 << 10 ? 8 * l2 : l2 / 2) / std::max<int64_t>(weights, 1);  // fits: of a small one
-  s.panels_together = together >= panels ? std::max<int64_t>(panels, 1) : std::max<int64_t>(l2 / 4 / weights, 1);
+  const bool small = l2 <= 512 << 10;
+  const int64_t together = (small ? 8 * l2 : l2 / 2) / std::max<int64_t>(weights, 1);                  // fits: of a small one
+  const int64_t part = std::max<int64_t>((small ? 3 * l2 / 4 : l2 / 4) / std::max<int64_t>(weights, 1), 1);  // fits: likewise
+  s.panels_together = together >= panels ? std::max<int64_t>(panels, 1) : part;
   s.channel_group = 256;
   const int64_t input_size = checked_mul(checked_mul(g.input[1], g.input[2], "input"), checked_mul(g.channels(), element, "input"), "input");
   s.fetches_input = !s.widens && input_size > l2;
