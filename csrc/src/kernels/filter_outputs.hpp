@@ -1,6 +1,6 @@
 // Depthwise filter with lanes over outputs as they lie in memory, [pixel][channel][multiplier]: whatever the number of channels, lanes are
-// full and nothing is transposed. Each vector of outputs reads one vector of inputs a tap, permuted; the pattern repeats every `depth`
-// outputs, so that vectors which are a period apart share it.
+// full and nothing is transposed. Each vector of outputs reads one vector of inputs a tap, permuted if it has to be; the pattern repeats
+// every `depth` outputs, so that vectors which are a period apart share it.
 #pragma once
 
 #include "simd/simd.hpp"
@@ -10,6 +10,9 @@ namespace SEPCONV_ISA {
 
 #if SEPCONV_ISA_NUMBER == 2 || SEPCONV_ISA_NUMBER == 3
 
+// What a vector of outputs reads: one input, as many as it has, what half a vector of AVX2 holds, or whatever else.
+enum class inputs { one, all, few, some };
+
 // One vector of outputs out of each period.
 template <class T>
 struct output_phase {
@@ -18,7 +21,21 @@ struct output_phase {
   ptrdiff_t input_step, output_step;  // from one period to the next
 };
 
-template <class T, int Vectors>
+template <inputs Reads, class T>
+SEPCONV_INLINE vec<T> read_inputs(const T* x, const output_phase<T>& p) {
+  if constexpr (Reads == inputs::one)
+    return broadcast(*x);
+  else if constexpr (Reads == inputs::all)
+    return load(x);
+#if SEPCONV_ISA_NUMBER == 2
+  else if constexpr (Reads == inputs::few)
+    return permute_few(x, p.order);
+#endif
+  else
+    return permute(load(x), p.order);
+}
+
+template <class T, inputs Reads, int Vectors>
 SEPCONV_INLINE void filter_periods(const filter_outputs_args& g, const output_phase<T>& p, const T* x, T* y, int64_t count) {
   vec<T> sum[Vectors] = {};
   const T* w = p.weights;
@@ -26,7 +43,7 @@ SEPCONV_INLINE void filter_periods(const filter_outputs_args& g, const output_ph
     const vec<T> weight = load(w);
     const T* line = x + g.offsets[t];
     unroll<Vectors>::run([&](auto v) {
-      sum[decltype(v)::value] = fma(permute(load(line), p.order), weight, sum[decltype(v)::value]);
+      sum[decltype(v)::value] = fma(read_inputs<Reads>(line, p), weight, sum[decltype(v)::value]);
       line += p.input_step;
     });
   }
@@ -43,7 +60,7 @@ SEPCONV_INLINE void filter_periods(const filter_outputs_args& g, const output_ph
 }
 
 // The commonest filter, 3x3 without strides of rows: rows of outputs share what is permuted.
-template <class T, int Rows>
+template <class T, inputs Reads, int Rows>
 static void filter_rows_of_outputs(const filter_outputs_args& g, const output_phase<T>& p, const T* x, T* y, int64_t periods) {
   vec<T> weight[9];
   unroll<9>::run([&](auto t) { weight[decltype(t)::value] = load(p.weights + decltype(t)::value * g.weights_row); });
@@ -57,7 +74,7 @@ static void filter_rows_of_outputs(const filter_outputs_args& g, const output_ph
       constexpr int row = decltype(i)::value;
       unroll<3>::run([&](auto j) {
         constexpr int column = decltype(j)::value;
-        const vec<T> value = permute(load(line + column * column_step), p.order);
+        const vec<T> value = read_inputs<Reads>(line + column * column_step, p);
         unroll<Rows>::run([&](auto r) {
           constexpr int tap = row - decltype(r)::value;
           if constexpr (tap >= 0 && tap < 3)
@@ -71,6 +88,37 @@ static void filter_rows_of_outputs(const filter_outputs_args& g, const output_ph
       store(target, clamp<T>(sum[decltype(r)::value] + bias, lo, hi));
       target += g.output_row;
     });
+  }
+}
+
+// The outputs of one phase: of `all` that follow it in each row, the first vector of each period.
+template <class T, inputs Reads>
+static void filter_phase(const filter_outputs_args& g, const output_phase<T>& p, T* output, int64_t all) {
+  const ptrdiff_t period = p.output_step;
+  int64_t done = 0;  // periods of all rows
+  if (g.patch && g.rows > 1) {
+    done = (all - lanes<T> + period) / period;
+    const int64_t blocks = (g.rows + 3) / 4;
+    for (int64_t b = 0; b < blocks; ++b) {  // even blocks
+      const int64_t row = b * g.rows / blocks, rows = (b + 1) * g.rows / blocks - row;
+      const auto run = rows == 4   ? filter_rows_of_outputs<T, Reads, 4>
+                       : rows == 3 ? filter_rows_of_outputs<T, Reads, 3>
+                                   : filter_rows_of_outputs<T, Reads, 2>;
+      run(g, p, p.input + row * g.input_row, output + row * g.output_row, done);
+    }
+  }
+  for (int64_t row = 0; row < g.rows; ++row) {
+    const T* x = p.input + row * g.input_row + done * p.input_step;
+    T* y = output + row * g.output_row + done * period;
+    int64_t left = all - done * period;  // outputs from y on
+    const auto run = [&](auto n) {
+      constexpr int vectors = decltype(n)::value;
+      for (; left >= (vectors - 1) * period + lanes<T>; left -= vectors * period, x += vectors * p.input_step, y += vectors * period)
+        filter_periods<T, Reads, vectors>(g, p, x, y, lanes<T>);
+    };
+    run(index<8>{});
+    run(index<3>{});
+    for (; left > 0; left -= period, x += p.input_step, y += period) filter_periods<T, Reads, 1>(g, p, x, y, left);
   }
 }
 
@@ -99,29 +147,15 @@ static void filter_outputs(const filter_outputs_args* args) {
       input += g.input_pixel;
     }
     p.order = order_of<T>(order);
-    int64_t done = 0;  // periods of all rows
-    if (g.patch && g.rows > 1) {
-      done = (all - first - lanes<T> + period) / period;
-      const int64_t blocks = (g.rows + 3) / 4;
-      for (int64_t b = 0; b < blocks; ++b) {  // even blocks
-        const int64_t row = b * g.rows / blocks, rows = (b + 1) * g.rows / blocks - row;
-        const auto run = rows == 4 ? filter_rows_of_outputs<T, 4> : rows == 3 ? filter_rows_of_outputs<T, 3> : filter_rows_of_outputs<T, 2>;
-        run(g, p, p.input + row * g.input_row, static_cast<T*>(g.output) + row * g.output_row + first, done);
-      }
-    }
-    for (int64_t row = 0; row < g.rows; ++row) {
-      const T* x = p.input + row * g.input_row + done * p.input_step;
-      T* y = static_cast<T*>(g.output) + row * g.output_row + first + done * period;
-      int64_t left = all - first - done * period;  // outputs from y on
-      const auto run = [&](auto n) {
-        constexpr int vectors = decltype(n)::value;
-        for (; left >= (vectors - 1) * period + lanes<T>; left -= vectors * period, x += vectors * p.input_step, y += vectors * period)
-          filter_periods<T, vectors>(g, p, x, y, lanes<T>);
-      };
-      run(index<8>{});
-      run(index<3>{});
-      for (; left > 0; left -= period, x += p.input_step, y += period) filter_periods<T, 1>(g, p, x, y, left);
-    }
+    T* const output = static_cast<T*>(g.output) + first;
+    if (g.multiplier % lanes<T> == 0)
+      filter_phase<T, inputs::one>(g, p, output, all - first);
+    else if (g.multiplier == 1 && g.input_pixel == g.channels)
+      filter_phase<T, inputs::all>(g, p, output, all - first);
+    else if (SEPCONV_ISA_NUMBER == 2 && order[lanes<T> - 1] < lanes<T> / 2)
+      filter_phase<T, inputs::few>(g, p, output, all - first);
+    else
+      filter_phase<T, inputs::some>(g, p, output, all - first);
   }
 }
 

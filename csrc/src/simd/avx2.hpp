@@ -63,6 +63,13 @@ SEPCONV_INLINE vec<double> permute(vec<double> x, __m256i order) {
   return reinterpret_cast<vec<double>>(_mm256_permutevar8x32_ps(reinterpret_cast<__m256>(x), order));
 }
 
+// Lane k is x[order[k]], of the first 16 bytes: both halves have all of them, and nothing crosses, which takes a third of the time.
+template <class T>
+SEPCONV_INLINE vec<T> permute_few(const T* x, __m256i order) {
+  const __m256 both = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(x));
+  return reinterpret_cast<vec<T>>(_mm256_permutevar_ps(both, order));
+}
+
 // The first n lanes of a mask, n in [0, lanes]: an unaligned look into a run of ones followed by zeros.
 template <class T>
 SEPCONV_INLINE __m256i first_lanes(int64_t n) {
