@@ -71,13 +71,12 @@ void pack_group(const vjp_task& t, int64_t group) {
     pack_blocks(v, c, 1, 1, of_bias, t.shared<T>(v.blocked_bias), [&](int64_t, int64_t) { return bias ? bias : &zero; });
   }
   if (v.wants(SEPCONV_GRADIENT_INPUT)) {
-    T* to = t.shared<T>(v.reversed);
     for (const phase& y : v.phases[0])
       for (const phase& x : v.phases[1]) {
+        T* const to = t.shared<T>(v.reversed) + reversed_at(v, y, x);
         pack_blocks(v, c, y.taps, x.taps, of_kernel, to, [&](int64_t row, int64_t column) {
           return weights(y.tap + (y.taps - 1 - row) * y.tap_step, x.tap + (x.taps - 1 - column) * x.tap_step);
         });
-        to += y.taps * x.taps * v.groups * v.width * v.multiplier;
       }
   }
 }

@@ -21,7 +21,7 @@ std::vector<phase> make_phases(const geometry& g, int axis) {
   const int64_t step = s / std::gcd(s, d), apart = d / std::gcd(s, d);
   std::vector<phase> out;
   for (int64_t first = 0; first < std::min(s, size); ++first) {
-    phase p = {first, ceil_div(size - first, s), 0, 0, step, 0};
+    phase p = {first, ceil_div(size - first, s), 0, 0, step, 0, out.empty() ? 0 : out.back().before + out.back().taps};  // fits: at most k
     while (p.tap < std::min(k, step) && (first + g.pad_before[axis] - p.tap * d) % s != 0) ++p.tap;  // fits: within the reach
     if (p.tap < std::min(k, step)) {
       p.taps = ceil_div(k - p.tap, step);

@@ -25,6 +25,7 @@ struct phase {
   int64_t first, count;
   int64_t tap, taps, tap_step;
   int64_t pad;
+  int64_t before;  // taps of the phases before
 };
 
 struct range {
@@ -100,5 +101,10 @@ bool reads_gradient_directly(const sepconv_vjp& v, int64_t channel);
 // The rows of a 1x1 convolution without stride are its input, whose gradient is theirs: whether both steps do without copies.
 bool rows_are_input(const sepconv_vjp& v, int64_t channel);
 bool row_gradients_are_inputs(const sepconv_vjp& v, int64_t channel);
+
+// Where the taps of the phases y and x begin among the reversed weights, [multiplier][block][tap][channel] one phase after the other.
+inline int64_t reversed_at(const sepconv_vjp& v, const phase& y, const phase& x) {
+  return (y.before * v.geometry.kernel[1] + y.taps * x.before) * v.groups * v.width * v.multiplier;  // fits: in the workspace
+}
 
 }  // namespace sepconv
