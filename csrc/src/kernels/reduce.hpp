@@ -126,11 +126,17 @@ template <class T>
 static void sum_pixels(const void* source, ptrdiff_t step, int64_t pixels, int64_t count, void* target) {
   const T* x = static_cast<const T*>(source);
   T* y = static_cast<T*>(target);
-  for (int64_t c = 0; c < count; c += lanes<T>) {
-    vec<T> sum{};
-    for (int64_t p = 0; p < pixels; ++p) sum = sum + load(x + p * step + c);
-    store(y + c, sum);
-  }
+  const auto sums = [&](auto n, int64_t c) __attribute__((always_inline)) {
+    constexpr int vectors = decltype(n)::value;
+    vec<T> sum[vectors] = {};
+    const T* from = x + c;
+    for (int64_t p = 0; p < pixels; ++p, from += step)
+      unroll<vectors>::run([&](auto v) { sum[decltype(v)::value] = sum[decltype(v)::value] + load(from + decltype(v)::value * lanes<T>); });
+    unroll<vectors>::run([&](auto v) { store(y + c + decltype(v)::value * lanes<T>, sum[decltype(v)::value]); });
+  };
+  int64_t c = 0;
+  for (; c + 4 * lanes<T> <= count; c += 4 * lanes<T>) sums(index<4>{}, c);
+  for (; c < count; c += lanes<T>) sums(index<1>{}, c);
 }
 
 // y += x
