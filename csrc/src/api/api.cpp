@@ -335,7 +335,7 @@ sepconv_status sepconv_vjp_run(const sepconv_vjp* vjp, const sepconv_weights* we
     const geometry& g = vjp->geometry;
     const sepconv_weights w = with_strides(read(weights, "weights"), g);
     const sepconv_gradients to = read(gradients, "gradients");
-    const int32_t sums = g.dtype == SEPCONV_FLOAT64 ? SEPCONV_FLOAT64 : SEPCONV_FLOAT32;
+    const sepconv_dtype sums = sum_dtype(g.dtype);
     if (w.dtype != sums)
       invalid("`dtype` of the weights must be that of sums, " + std::to_string(sums) + ". Received: " + std::to_string(w.dtype));
     require_wanted(w.depthwise_kernel, g.op != SEPCONV_POINTWISE, "depthwise_kernel");

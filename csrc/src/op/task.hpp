@@ -23,7 +23,7 @@ struct task {
   const geometry& geo() const { return plan->geometry; }
   const schedule& sched() const { return plan->schedule; }
   const kernel_set& kernels() const { return *plan->kernels; }
-  const kernel_set& sums() const { return *plan->table->sets[plan->geometry.dtype == SEPCONV_FLOAT64 ? SEPCONV_FLOAT64 : SEPCONV_FLOAT32]; }
+  const kernel_set& sums() const { return *plan->table->sets[sum_dtype(plan->geometry.dtype)]; }
   const multiply_set& products() const { return *plan->products; }
 };
 

@@ -98,7 +98,9 @@ std::size_t element_size(sepconv_dtype dtype) {
   return dtype == SEPCONV_FLOAT64 ? 8 : dtype == SEPCONV_FLOAT32 ? 4 : 2;
 }
 
-std::size_t sum_size(sepconv_dtype dtype) { return dtype == SEPCONV_FLOAT64 ? 8 : 4; }
+sepconv_dtype sum_dtype(sepconv_dtype dtype) { return dtype == SEPCONV_FLOAT64 ? SEPCONV_FLOAT64 : SEPCONV_FLOAT32; }
+
+std::size_t sum_size(sepconv_dtype dtype) { return element_size(sum_dtype(dtype)); }
 
 bool stores_sums(int32_t dtype) { return dtype == SEPCONV_FLOAT32 || dtype == SEPCONV_FLOAT64; }
 

@@ -40,7 +40,8 @@ double flops(const geometry& g);
 double bytes(const geometry& g);
 ptrdiff_t input_end(const geometry& g);         // elements from the input to the end of its last one in memory
 std::size_t element_size(sepconv_dtype dtype);  // of storage
-std::size_t sum_size(sepconv_dtype dtype);      // of sums
+sepconv_dtype sum_dtype(sepconv_dtype dtype);   // of sums, and of weights
+std::size_t sum_size(sepconv_dtype dtype);
 bool stores_sums(int32_t dtype);                // whether storage has the type of sums
 
 }  // namespace sepconv

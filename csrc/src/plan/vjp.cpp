@@ -244,7 +244,7 @@ sepconv_vjp make_vjp(const sepconv_spec& spec, int32_t wanted, const int64_t* gr
   const geometry& g = v.geometry;
   v.table = &find_isa(spec.isa);
   v.storage = v.table->sets[g.dtype];
-  v.sums = v.table->sets[g.dtype == SEPCONV_FLOAT64 ? SEPCONV_FLOAT64 : SEPCONV_FLOAT32];
+  v.sums = v.table->sets[sum_dtype(g.dtype)];
   v.wanted = wanted;
   check_wanted(v);
   choose_gradient_step(v, gradient_strides);
