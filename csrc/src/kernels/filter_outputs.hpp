@@ -91,6 +91,21 @@ static void filter_rows_of_outputs(const filter_outputs_args& g, const output_ph
   }
 }
 
+// As many times Vectors periods of a row as there are; moves on.
+template <class T, inputs Reads, int Vectors>
+SEPCONV_INLINE void filter_whole(const filter_outputs_args& g, const output_phase<T>& p, const T*& x, T*& y, int64_t& left) {
+  const ptrdiff_t period = p.output_step;
+  for (; left >= (Vectors - 1) * period + lanes<T>; left -= Vectors * period, x += Vectors * p.input_step, y += Vectors * period)
+    filter_periods<T, Reads, Vectors>(g, p, x, y, lanes<T>);
+}
+
+// The rest of a row. Its permutation serves whatever a vector reads.
+template <class T>
+static void filter_rest(const filter_outputs_args& g, const output_phase<T>& p, const T* x, T* y, int64_t left) {
+  filter_whole<T, inputs::some, 3>(g, p, x, y, left);
+  for (; left > 0; left -= p.output_step, x += p.input_step, y += p.output_step) filter_periods<T, inputs::some, 1>(g, p, x, y, left);
+}
+
 // The outputs of one phase: of `all` that follow it in each row, the first vector of each period.
 template <class T, inputs Reads>
 static void filter_phase(const filter_outputs_args& g, const output_phase<T>& p, T* output, int64_t all) {
@@ -103,7 +118,7 @@ static void filter_phase(const filter_outputs_args& g, const output_phase<T>& p,
       const int64_t row = b * g.rows / blocks, rows = (b + 1) * g.rows / blocks - row;
       const auto run = rows == 4   ? filter_rows_of_outputs<T, Reads, 4>
                        : rows == 3 ? filter_rows_of_outputs<T, Reads, 3>
-                                   : filter_rows_of_outputs<T, Reads, 2>;
+                                   : filter_rows_of_outputs<T, inputs::some, 2>;
       run(g, p, p.input + row * g.input_row, output + row * g.output_row, done);
     }
   }
@@ -111,14 +126,8 @@ static void filter_phase(const filter_outputs_args& g, const output_phase<T>& p,
     const T* x = p.input + row * g.input_row + done * p.input_step;
     T* y = output + row * g.output_row + done * period;
     int64_t left = all - done * period;  // outputs from y on
-    const auto run = [&](auto n) {
-      constexpr int vectors = decltype(n)::value;
-      for (; left >= (vectors - 1) * period + lanes<T>; left -= vectors * period, x += vectors * p.input_step, y += vectors * period)
-        filter_periods<T, Reads, vectors>(g, p, x, y, lanes<T>);
-    };
-    run(index<8>{});
-    run(index<3>{});
-    for (; left > 0; left -= period, x += p.input_step, y += period) filter_periods<T, Reads, 1>(g, p, x, y, left);
+    filter_whole<T, Reads, 8>(g, p, x, y, left);
+    filter_rest<T>(g, p, x, y, left);
   }
 }
 
@@ -148,14 +157,14 @@ static void filter_outputs(const filter_outputs_args* args) {
     }
     p.order = order_of<T>(order);
     T* const output = static_cast<T*>(g.output) + first;
-    if (g.multiplier % lanes<T> == 0)
-      filter_phase<T, inputs::one>(g, p, output, all - first);
-    else if (g.multiplier == 1 && g.input_pixel == g.channels)
-      filter_phase<T, inputs::all>(g, p, output, all - first);
-    else if (SEPCONV_ISA_NUMBER == 2 && order[lanes<T> - 1] < lanes<T> / 2)
-      filter_phase<T, inputs::few>(g, p, output, all - first);
-    else
-      filter_phase<T, inputs::some>(g, p, output, all - first);
+    constexpr bool single = sizeof(T) == 4;  // doubles are rare
+    constexpr inputs one = single ? inputs::one : inputs::some, all_of = single ? inputs::all : inputs::some;
+    constexpr inputs few = single && SEPCONV_ISA_NUMBER == 2 ? inputs::few : inputs::some;
+    const auto run = g.multiplier % lanes<T> == 0                        ? filter_phase<T, one>
+                     : g.multiplier == 1 && g.input_pixel == g.channels ? filter_phase<T, all_of>
+                     : order[lanes<T> - 1] < lanes<T> / 2               ? filter_phase<T, few>
+                                                                        : filter_phase<T, inputs::some>;
+    run(g, p, output, all - first);
   }
 }
 
