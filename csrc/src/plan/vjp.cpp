@@ -166,6 +166,10 @@ bool fills_blocks(const sepconv_vjp& v, int64_t channel) {
   return v.storage == v.sums && v.repeats == 1 && std::min(v.width, v.channels - channel) % v.block == 0;
 }
 
+// Whether pixels are no multiple of so many blocks apart; else those of a chunk compete for a few sets of L1 and L2, and are copied.
+bool spread(const sepconv_vjp& v, ptrdiff_t pixel, int64_t blocks) { return pixel / v.block % blocks != 0; }
+constexpr int64_t crowded_blocks = 32;  // for a bare convolution: 2 KiB
+
 // Of a 1x1 convolution: pixel by pixel.
 bool takes_every_pixel(const geometry& g) {
   const bool all = g.output[1] == g.input[1] && g.output[2] == g.input[2];
@@ -194,20 +198,21 @@ derivative_source source_of(const sepconv_activation& a) {
 }
 
 bool reads_directly(const sepconv_vjp& v, int64_t channel) {
-  return fills_blocks(v, channel) && v.geometry.input_step[3] == 1;
+  const quad& step = v.geometry.input_step;
+  return fills_blocks(v, channel) && step[3] == 1 && (v.geometry.multiplies() || spread(v, step[2], crowded_blocks));
 }
 
 bool reads_gradient_directly(const sepconv_vjp& v, int64_t channel) {
   const geometry& g = v.geometry;
   const bool rows = !g.multiplies() && v.multiplier == 1 && v.last == derivative_source::none;
-  return rows && fills_blocks(v, channel) && g.output_step[3] == 1 && g.output_step[1] == g.output[2] * g.output_step[2];  // fits: inside the output
+  const bool lies = g.output_step[3] == 1 && spread(v, g.output_step[2], crowded_blocks);
+  return rows && lies && fills_blocks(v, channel) && g.output_step[1] == g.output[2] * g.output_step[2];  // fits: inside the output
 }
 
 bool rows_are_input(const sepconv_vjp& v, int64_t channel) {
   const quad& step = v.geometry.input_step;
-  const bool spread = step[2] / v.block % 8 != 0;  // else the pixels of a chunk compete for a few sets of L1, and are copied
   const bool even = step[1] == v.geometry.input[2] * step[2];  // fits: inside the input
-  return takes_every_pixel(v.geometry) && even && spread && reads_directly(v, channel);
+  return takes_every_pixel(v.geometry) && even && spread(v, step[2], 8) && reads_directly(v, channel);
 }
 
 bool row_gradients_are_inputs(const sepconv_vjp& v, int64_t channel) {
@@ -256,8 +261,10 @@ sepconv_vjp make_vjp(const sepconv_spec& spec, int32_t wanted, const int64_t* gr
   v.channels = g.channels() * v.repeats;  // fits: at most two blocks, or without repeats
   v.multiplier = g.multiplier / v.repeats;
   // Four blocks: rows of a chunk stay in L1, and the masked gradient, from L2 or beyond, passes by as seldom as that allows. Of a bare
-  // convolution two, or, where few taps leave it to memory, runs long enough to be fetched ahead.
-  const int64_t blocks = ceil_div(v.channels, v.block), most_blocks = !g.multiplies() ? (g.taps <= 9 ? 8 : 2) : 4;
+  // convolution two, or, where few taps leave it to memory, runs long enough to be fetched ahead: eight, unless they are copied (see
+  // reads_directly; the shape alone decides, since slabs and so sums follow from it).
+  const bool few_taps = g.taps <= 9, copied = g.channels() % (crowded_blocks * v.block) == 0;  // fits: constants
+  const int64_t blocks = ceil_div(v.channels, v.block), most_blocks = g.multiplies() || (few_taps && copied) ? 4 : few_taps ? 8 : 2;
   v.width = ceil_div(blocks, ceil_div(blocks, most_blocks)) * v.block;  // fits: at most eight blocks
   v.groups = ceil_div(v.channels, v.width);
   v.chunk = 128;  // rows and masked gradients of three blocks of filters stay in L1
