@@ -146,7 +146,7 @@ struct gelu_tanh {  // x * sigmoid(u), u = k x + c x^3, k = 2 sqrt(2 / pi), c = 
     constexpr T k_low = single ? T(1.9307789868050978e-7) : T(1.2235151683392210494e-16);
     constexpr T c_high = T(0.07135481627260024877637752);
     constexpr T c_low = single ? T(2.3988324e-9) : T(-6.1751499181553155e-19);
-    constexpr T most = single ? T(12) : T(22);  // x * sigmoid(-u) is 0 from here
+    constexpr T most = single ? T(12) : T(22);  // the divisor is infinite from here
     const vec<T> k = broadcast(k_high), c = broadcast(c_high);
     const vec<T> a = clamp<T>(x, broadcast(-most), broadcast(most));
     const vec<T> square = a * a, square_low = fma(a, a, -square);
@@ -232,7 +232,7 @@ struct mish {  // x * tanh(log(1 + 1 / e)) = x / (1 + e (1 - 1 / (1 + 2 e))), e 
 struct log_sigmoid {
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
-    return at_most(x, vec<T>{}) - log1p<T>(exp<T>(-absolute<T>(x)));
+    return at_most(x, vec<T>{}) - log1p<T>(exp_below<T>(-absolute<T>(x)));
   }
 };
 

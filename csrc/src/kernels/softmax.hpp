@@ -105,7 +105,7 @@ static void activate_rows(int32_t kind, void* data, int64_t rows, int64_t column
       n = rows < short_rows ? rows : short_rows;
       for (int64_t r = 0; r < n; ++r) row[r] = load_first_of(x + r * columns, columns, least);
       for (int64_t r = 0; r < n; ++r) {
-        const vec<T> shifted = first_of<T>(row[r] - join_lanes<T>(row[r], larger{}), columns, vec<T>{}), power = exp<T>(shifted);
+        const vec<T> shifted = first_of<T>(row[r] - join_lanes<T>(row[r], larger{}), columns, vec<T>{}), power = exp_below<T>(shifted);
         const vec<T> sum = join_lanes<T>(first_of<T>(power, columns, vec<T>{}), plus{});
         row[r] = logarithm ? shifted - log_from_one<T>(sum) : power * (T(1) / sum);
       }
@@ -120,7 +120,7 @@ static void activate_rows(int32_t kind, void* data, int64_t rows, int64_t column
     const vec<T> sum = reduce_row<T>(
         columns, vec<T>{},
         [&](vec<T> before, int64_t c, int64_t left) {
-          const vec<T> power = exp<T>(load_first_of(x + c, left, most) - most);
+          const vec<T> power = exp_below<T>(load_first_of(x + c, left, most) - most);
           if (!logarithm) store_first_of(x + c, power, left);
           return before + first_of<T>(power, left, vec<T>{});
         },

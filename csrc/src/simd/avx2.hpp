@@ -142,5 +142,4 @@ SEPCONV_INLINE void narrow_half(half* p, vec<float> x) {
 }  // namespace SEPCONV_ISA
 }  // namespace sepconv
 
-#include "simd/scale.hpp"
 #include "simd/convert.hpp"

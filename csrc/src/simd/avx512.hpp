@@ -28,15 +28,6 @@ SEPCONV_INLINE vec<double> sqrt(vec<double> x) {
   return reinterpret_cast<vec<double>>(_mm512_maskz_sqrt_pd(0xff, reinterpret_cast<__m512d>(x)));
 }
 
-// x * 2^n, n a whole number.
-SEPCONV_INLINE vec<float> scale(vec<float> x, vec<float> n) {
-  return reinterpret_cast<vec<float>>(_mm512_maskz_scalef_ps(0xffff, reinterpret_cast<__m512>(x), reinterpret_cast<__m512>(n)));
-}
-
-SEPCONV_INLINE vec<double> scale(vec<double> x, vec<double> n) {
-  return reinterpret_cast<vec<double>>(_mm512_maskz_scalef_pd(0xff, reinterpret_cast<__m512d>(x), reinterpret_cast<__m512d>(n)));
-}
-
 // limit > x ? limit : x and limit < x ? limit : x; see avx2.hpp.
 SEPCONV_INLINE vec<float> at_least(vec<float> x, vec<float> limit) {
   return reinterpret_cast<vec<float>>(

@@ -144,12 +144,22 @@ SEPCONV_INLINE vec<T> with_sign(vec<T> x, vec<T> sign) {
   return from_bits<T>((bits<T>(x) & ~top) | (bits<T>(sign) & top));
 }
 
-// e^x = (1 + fraction) * 2^n. Factors come before the power of two, so that a subnormal result is rounded once more and no oftener.
+// unit * 2^n, where unit is a power of two and the product a normal number or 0. `shifted` is n + integer: its low bits are those of n.
+template <class T>
+SEPCONV_INLINE vec<T> power_of_two(vec<T> shifted, vec<T> unit) {
+  return from_bits<T>((bits<T>(shifted) << (sizeof(T) == 4 ? 23 : 52)) + bits<T>(unit));
+}
+
+// A power of two that may overflow or be subnormal is multiplied by in two steps: the first is exact, the second rounds once.
+template <class T>
+constexpr T huge = T(0x1p64);
+template <class T>
+constexpr T tiny = T(0x1p-64);
+
+// e^x = (1 + fraction) * 2^n
 template <class T>
 struct power {
-  vec<T> fraction, n;
-
-  SEPCONV_INLINE vec<T> value() const { return scale(fraction + T(1), n); }
+  vec<T> fraction, shifted;
 };
 
 // e^(x + low) / 2^n - 1, |low| tiny, n the integer next to x / ln(2). `Low` is a vector or nothing.
@@ -170,42 +180,50 @@ SEPCONV_INLINE vec<T> exp_fraction(vec<T> x, vec<T> n, Low... low) {
 template <class T, class... Low>
 SEPCONV_INLINE power<T> split_exp(vec<T> x, Low... low) {
   using c = math_constants<T>;
-  const vec<T> integer = broadcast(c::integer), n = fma(x, broadcast(c::log2_e), integer) - integer;
-  return {exp_fraction<T>(x, n, low...), n};
+  const vec<T> integer = broadcast(c::integer), shifted = fma(x, broadcast(c::log2_e), integer);
+  return {exp_fraction<T>(x, shifted - integer, low...), shifted};
 }
 
-// e^x, x below most_exp.
+// e^x, x below 40.
 template <class T>
 SEPCONV_INLINE vec<T> exp_below(vec<T> x) {
-  return split_exp<T>(at_least(x, broadcast(math_constants<T>::least_exp))).value();
+  const power<T> e = split_exp<T>(at_least(x, broadcast(math_constants<T>::least_exp)));
+  return (e.fraction + T(1)) * power_of_two<T>(e.shifted, broadcast(huge<T>)) * tiny<T>;
 }
 
 template <class T>
 SEPCONV_INLINE vec<T> exp(vec<T> x) {
-  return exp_below<T>(at_most(x, broadcast(math_constants<T>::most_exp)));
+  using c = math_constants<T>;
+  const power<T> e = split_exp<T>(clamp<T>(x, broadcast(c::least_exp), broadcast(c::most_exp)));
+  const ivec<T> negative = x < vec<T>{};
+  const vec<T> first = select<T>(negative, broadcast(huge<T>), broadcast(tiny<T>));
+  const vec<T> second = select<T>(negative, broadcast(tiny<T>), broadcast(huge<T>));
+  return (e.fraction + T(1)) * power_of_two<T>(e.shifted, first) * second;
 }
 
-// e^x - 1, x between least_expm1 and most_exp.
+// e^x - 1, x from least_expm1 on. With a unit of 1 x is below 88; half of e^x doesn't overflow before e^x does.
 template <class T>
-SEPCONV_INLINE vec<T> split_expm1(vec<T> x) {
+SEPCONV_INLINE vec<T> split_expm1(vec<T> x, T unit) {
   const power<T> e = split_exp<T>(x);
-  return scale(e.fraction + (T(1) - scale(broadcast(T(1)), -e.n)), e.n);
+  const vec<T> factor = power_of_two<T>(e.shifted, broadcast(unit));
+  return fma(e.fraction, factor, factor - unit) * (1 / unit);
 }
 
-// e^x - 1, x below most_exp.
+// e^x - 1, x below 88.
 template <class T>
 SEPCONV_INLINE vec<T> expm1_below(vec<T> x) {
-  return split_expm1<T>(at_least(x, broadcast(math_constants<T>::least_expm1)));
+  return split_expm1<T>(at_least(x, broadcast(math_constants<T>::least_expm1)), 1);
 }
 
 template <class T>
 SEPCONV_INLINE vec<T> expm1(vec<T> x) {
-  return expm1_below<T>(at_most(x, broadcast(math_constants<T>::most_exp)));
+  using c = math_constants<T>;
+  return split_expm1<T>(clamp<T>(x, broadcast(c::least_expm1), broadcast(c::most_exp)), T(0.5));
 }
 
 // sigmoid(u) is unit / divisor, sigmoid(-u) is power / divisor: 1, e^-u and their sum, all of them times 2^-64 where u is negative. So no
-// power of two overflows before x * sigmoid(x) is 0, and one step scales by it. Where u is less, power and divisor are infinite; beyond
-// most_logistic power is what it is there. `Low` is added to u.
+// power of two overflows before x * sigmoid(x) is 0, and one step scales by it. Where u is less, below -133 or -754, power and divisor are
+// infinite, and their quotient NaN; beyond most_logistic power is what it is there. `Low` is added to u.
 template <class T>
 struct logistic {
   vec<T> unit, power, divisor;
@@ -213,12 +231,12 @@ struct logistic {
   template <class... Low>
   SEPCONV_INLINE explicit logistic(vec<T> u, Low... low) {
     using c = math_constants<T>;
-    constexpr int mantissa = sizeof(T) == 4 ? 23 : 52, most = (sizeof(T) == 4 ? 127 : 1023) + 64;
+    constexpr int most = (sizeof(T) == 4 ? 127 : 1023) + 64;
     u = at_most(u, broadcast(c::most_logistic));
     const vec<T> shifted = at_most(fma(u, broadcast(-c::log2_e), broadcast(c::integer)), broadcast(c::integer + T(most)));
     const vec<T> fraction = exp_fraction<T>(-u, shifted - c::integer, -low...);
-    unit = select<T>(bits<T>(u) < 0, broadcast(T(0x1p-64)), broadcast(T(1)));
-    power = (fraction + T(1)) * from_bits<T>((bits<T>(shifted) << mantissa) + bits<T>(unit));  // low bits of `shifted` hold n
+    unit = select<T>(bits<T>(u) < 0, broadcast(tiny<T>), broadcast(T(1)));
+    power = (fraction + T(1)) * power_of_two<T>(shifted, unit);
     divisor = power + unit;
   }
 };
@@ -232,7 +250,7 @@ SEPCONV_INLINE vec<T> log1p(vec<T> x) {
 template <class T>
 SEPCONV_INLINE vec<T> tanh(vec<T> x) {
   const vec<T> a = at_most(absolute<T>(x), broadcast(math_constants<T>::most_tanh));
-  const vec<T> e = split_expm1<T>(a + a);
+  const vec<T> e = split_expm1<T>(a + a, 1);
   return with_sign<T>(e / (e + T(2)), x);
 }
 
@@ -245,7 +263,7 @@ SEPCONV_INLINE vec<T> normal_tail(vec<T> a) {
   const power<T> e = split_exp<T>(x, fma(a, half, -x));  // or the rounding of x, times x, would be the result's error
   const vec<T> s = a / (a + c::tail_shift);
   const vec<T> tail = s * polynomial<T>(fma(s, broadcast(T(2)), broadcast(T(-1))), c::tail);
-  return scale(fma(tail, e.fraction, tail), e.n);
+  return fma(tail, e.fraction, tail) * power_of_two<T>(e.shifted, broadcast(huge<T>)) * tiny<T>;
 }
 
 }  // namespace SEPCONV_ISA

@@ -38,5 +38,4 @@ SEPCONV_INLINE void narrow_half(half* p, vec<float> x) {
 
 #include "simd/limits.hpp"
 #include "simd/partial.hpp"
-#include "simd/scale.hpp"
 #include "simd/convert.hpp"

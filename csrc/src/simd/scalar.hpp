@@ -28,6 +28,5 @@ SEPCONV_INLINE vec<double> sqrt(vec<double> x) { return vec<double>{__builtin_sq
 
 #include "simd/limits.hpp"
 #include "simd/partial.hpp"
-#include "simd/scale.hpp"
 #include "simd/half_soft.hpp"
 #include "simd/convert.hpp"
