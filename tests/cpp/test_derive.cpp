@@ -114,3 +114,16 @@ TEST(derive, far_out_it_has_its_limits) {
         EXPECT_NEAR(got[1], 0, 1e-6) << isa << ' ' << kind;
       }
 }
+
+// Where x * sigmoid(x) and its relatives are 0, their slope is, for every type: nothing passes.
+TEST(derive, far_below_nothing_passes) {
+  const auto check = [](auto zero) {
+    using T = decltype(zero);
+    for (const std::string& isa : isas())
+      for (const int32_t kind : {SEPCONV_SILU, SEPCONV_GELU_TANH, SEPCONV_MISH})
+        for (const T x : {T(-1000), std::numeric_limits<T>::lowest(), T(-INFINITY)})
+          EXPECT_EQ(derived<T>(isa, {kind, 0, {}}, {x, x}, {T(INFINITY), T(NAN)}), (std::vector<T>{0, 0})) << isa << ' ' << kind << ' ' << x;
+  };
+  check(float{});
+  check(double{});
+}

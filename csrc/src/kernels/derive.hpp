@@ -171,7 +171,8 @@ struct derivative_of_log_sigmoid {  // sigmoid(-x) = 1 - e^y
   }
 };
 
-// Of the argument. Far out, where only a limit is left, it is held near: 0 * inf would be NaN.
+// Of the argument. Far out, where only a limit is left, it is held near: 0 * inf would be NaN, and so would the quotient of what is infinite
+// in `logistic`.
 
 template <class T>
 SEPCONV_INLINE vec<T> held(vec<T> x, T most) {
@@ -212,7 +213,7 @@ struct derivative_of_gelu_tanh {  // s + x u' s (1 - s), s = sigmoid(u), u = k x
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
     constexpr T k = T(1.5957691216057307117597842), c = T(0.07135481627260024877637752);
-    const vec<T> near = held<T>(x, sizeof(T) == 4 ? T(11) : T(21.6));
+    const vec<T> near = held<T>(x, sizeof(T) == 4 ? T(11) : T(21.6));  // u is 113 and 753.6
     const vec<T> square = near * near, u = near * fma(square, broadcast(c), broadcast(k));
     const vec<T> slope = fma(square, broadcast(T(3) * c), broadcast(k));
     const sigmoids<T> s{logistic<T>(u)};
@@ -246,7 +247,7 @@ struct derivative_of_hard_silu {
 struct derivative_of_mish {  // w + x sigmoid(x) (1 - w^2), w = tanh(softplus(x))
   template <class T>
   static SEPCONV_INLINE vec<T> of(vec<T> x, const activation_params<T>&) {
-    const vec<T> near = held<T>(x, sizeof(T) == 4 ? T(110) : T(750));
+    const vec<T> near = held<T>(x, sizeof(T) == 4 ? T(110) : T(760));
     const logistic<T> e(near);
     const vec<T> w = e.unit / mish::divisor<T>(e);
     return fma(near * e.unit / e.divisor, (T(1) - w) * (w + T(1)), w);
