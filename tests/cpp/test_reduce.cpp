@@ -90,7 +90,7 @@ TEST(reduce, sums_of_pixels) {
     using T = decltype(zero);
     generator r(4);
     for (int64_t pixels = 0; pixels < 9; ++pixels) {
-      const int64_t count = 3 * k.lanes, step = count + 2;
+      const int64_t count = (1 + pixels) * k.lanes, step = count + 2;
       guarded x(bytes_of(std::max<int64_t>(pixels * step - 2, 0), sizeof(T)), flush::back), y(bytes_of(count, sizeof(T)), flush::back);
       fill_normal(x, dtype_of<T>, r);
       k.sum_pixels(x.get(), step, pixels, count, y.get());

@@ -123,7 +123,8 @@ TEST(vjp, images_of_many_slabs_for_any_number_of_threads) {
       {SEPCONV_SEPARABLE, {19, 7, 7, 40}, 3, 1, 1, 1, 40},   {SEPCONV_SEPARABLE, {1, 1, 20000, 5}, 5, 3, 2, 1, 9},
       {SEPCONV_DEPTHWISE, {1, 1, 20000, 9}, 3, 1, 50, 1, 0}, {SEPCONV_SEPARABLE, {1, 70, 41, 3}, 3, 2, 1, 8, 19},
       {SEPCONV_DEPTHWISE, {1, 40, 71, 2}, 5, 1, 2, 16, 0},   {SEPCONV_SEPARABLE, {1, 33, 37, 3}, 3, 1, 1, 11, 18},
-      {SEPCONV_SEPARABLE, {9, 91, 92, 2}, 3, 1, 1, 1, 3},
+      {SEPCONV_SEPARABLE, {9, 91, 92, 2}, 3, 1, 1, 1, 3},    {SEPCONV_DEPTHWISE, {2, 9, 7, 512}, 3, 1, 1, 1, 0},
+      {SEPCONV_DEPTHWISE, {1, 8, 9, 1024}, 5, 2, 1, 1, 0},
   };
   int64_t i = 0, slabs = 0, parts = 0;
   bool halo_within_a_part = false;  // of channels whose sums of a bias are made beside the rest

@@ -57,6 +57,7 @@ void input_gradient(const vjp_task& t, const slab& s, const channel_group& c, co
   for (const phase& y : v.phases[0]) {
     const range rows = positions(y, g.stride[0], v.axis == 0 ? s.input : range{0, g.input[1]});
     const int64_t height = rows.last - rows.first;
+    if (height == 0) continue;
     char* const to = static_cast<char*>(t.gradients.input) +
                      (s.image * v.gradient_step[0] + c.first * v.gradient_step[3] +
                       (y.first + rows.first * g.stride[0]) * v.gradient_step[1]) * element;
@@ -89,9 +90,9 @@ void input_gradient(const vjp_task& t, const slab& s, const channel_group& c, co
         const range columns = positions(x, stride, all);
         const int64_t width = columns.last - columns.first, pixels = height * width, column_step = stride * v.gradient_step[2];
         const int64_t run = line_step == width * column_step ? pixels : width;
-        T* out = reinterpret_cast<T*>(to) + (x.first + columns.first * stride) * v.gradient_step[2];
-        for (int64_t first = 0; first < pixels; first += run, out += line_step)
-          filter(x, 0, first, first + run, c.count, out, column_step);
+        T* const out = reinterpret_cast<T*>(to) + (x.first + columns.first * stride) * v.gradient_step[2];
+        for (int64_t first = 0; first < pixels; first += run)
+          filter(x, 0, first, first + run, c.count, out + first / width * line_step, column_step);
       }
     } else {  // by way of a tile, where the phases of a row are woven, and rows without them joined
       const int64_t width = all.last - all.first, lines = stride > 1 ? height : 1, length = stride > 1 ? width : height * width;

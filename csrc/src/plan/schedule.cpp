@@ -103,9 +103,9 @@ bool writes_output_directly(const geometry& g, gather_lanes gather) {
 // Pixels a multiple of 4 KiB apart share one set of L1, so that a bare filter, which has no other work to hide it, waits for L2 at each
 // load. Where an image isn't far away, a group of its channels is copied first.
 bool crowds(const geometry& g, int64_t l2) {
-  const int64_t element = static_cast<int64_t>(element_size(g.dtype)), pixel = g.input_step[2] * element;  // fits: inside the input
+  const int64_t element = static_cast<int64_t>(element_size(g.dtype)), pixel = std::abs(g.input_step[2]) * element;  // fits: inside the input
   const bool near = g.input[1] * g.input[2] <= 2 * l2 / std::max<int64_t>(pixel, 1);                       // fits: likewise
-  return !g.multiplies() && g.taps > 1 && g.stride == pair{1, 1} && g.image_pixels >= 32 && pixel % 4096 == 0 && near;
+  return !g.multiplies() && g.taps > 1 && g.stride == pair{1, 1} && g.image_pixels >= 32 && pixel > 0 && pixel % 4096 == 0 && near;
 }
 
 // Small problems stay on one thread: a region costs about a microsecond, and 2 Mflop take ten.
@@ -131,7 +131,8 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   s.direct = writes_output_directly(g, s.gather);
   s.flat = !s.direct && !g.multiplies() && s.gather != gather_lanes::pixels && (g.multiplier == 1 || s.gather == gather_lanes::outputs);
   const bool planar = s.gather == gather_lanes::pixels, copies = s.gather != gather_lanes::channels;
-  s.widens = !copies && (element_size(g.dtype) < sum_size(g.dtype) || crowds(g, static_cast<int64_t>(m.l2_size)));
+  const bool stored_narrow = element_size(g.dtype) < sum_size(g.dtype);
+  s.widens = !copies && (stored_narrow || crowds(g, static_cast<int64_t>(m.l2_size)));
   s.threads = choose_threads(g, m.threads);
   const bool over_pixels = s.multiply == multiply_lanes::pixels;
   const int64_t groups = ceil_div(std::max<int64_t>(g.filters(), 1), k.pixels_rows);

@@ -167,7 +167,7 @@ bool fills_blocks(const sepconv_vjp& v, int64_t channel) {
 }
 
 // Whether pixels are no multiple of so many blocks apart; else those of a chunk compete for a few sets of L1 and L2, and are copied.
-bool spread(const sepconv_vjp& v, ptrdiff_t pixel, int64_t blocks) { return pixel / v.block % blocks != 0; }
+bool spread(const sepconv_vjp& v, ptrdiff_t pixel, int64_t blocks) { return pixel % (blocks * v.block) != 0; }  // fits: constants
 constexpr int64_t crowded_blocks = 32;  // for a bare convolution: 2 KiB
 
 // Of a 1x1 convolution: pixel by pixel.
