@@ -147,7 +147,8 @@ SEPCONV_INLINE vec<T> with_sign(vec<T> x, vec<T> sign) {
 // unit * 2^n, where unit is a power of two and the product a normal number or 0. `shifted` is n + integer: its low bits are those of n.
 template <class T>
 SEPCONV_INLINE vec<T> power_of_two(vec<T> shifted, vec<T> unit) {
-  return from_bits<T>((bits<T>(shifted) << (sizeof(T) == 4 ? 23 : 52)) + bits<T>(unit));
+  const uvec<T> exponent = reinterpret_cast<uvec<T>>(shifted) << (sizeof(T) == 4 ? 23 : 52);  // of other n anything
+  return reinterpret_cast<vec<T>>(exponent + reinterpret_cast<uvec<T>>(unit));
 }
 
 // A power of two that may overflow or be subnormal is multiplied by in two steps: the first is exact, the second rounds once.
