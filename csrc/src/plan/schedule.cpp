@@ -105,7 +105,7 @@ bool writes_output_directly(const geometry& g, gather_lanes gather) {
 // load. Where an image isn't far away, a group of its channels is copied first.
 bool crowds(const geometry& g, int64_t l2) {
   const int64_t element = static_cast<int64_t>(element_size(g.dtype));
-  const int64_t pixel = std::abs(g.input_step[2]) * element;                                // fits: inside the input
+  const int64_t pixel = std::abs(g.input_step[2]) * element;                          // fits: inside the input
   const bool near = g.input[1] * g.input[2] <= 2 * l2 / std::max<int64_t>(pixel, 1);  // fits: likewise
   return !g.multiplies() && g.taps > 1 && g.stride == pair{1, 1} && g.image_pixels >= 32 && pixel > 0 && pixel % 4096 == 0 && near;
 }

@@ -63,7 +63,7 @@ SEPCONV_INLINE vec<double> permute(vec<double> x, __m256i order) {
   return reinterpret_cast<vec<double>>(_mm256_permutevar8x32_ps(reinterpret_cast<__m256>(x), order));
 }
 
-// Lane k is x[order[k]], of the first 16 bytes: both halves have all of them, and nothing crosses, which takes a third of the time.
+// Lane k is x[order[k]], of the first 16 bytes: both halves have all of them, so that nothing crosses, which would cost more.
 template <class T>
 SEPCONV_INLINE vec<T> permute_few(const T* x, __m256i order) {
   const __m256 both = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(x));
