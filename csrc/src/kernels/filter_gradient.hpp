@@ -1,7 +1,8 @@
 // The gradient of a depthwise kernel, with lanes over channels: each tap sums input times output gradient over a run of output pixels,
 // in raster order, one accumulator a tap and channel. What lies outside the image is left out.
 //
-// Rows of outputs that see the same kernel rows go together. Up to 3x5 taps sum them at a time, in registers.
+// Rows of outputs that see the same kernel rows go together. As many taps sum them at a time as registers hold for a whole cache line of
+// channels: pixels may lie so far apart that L1 keeps none until the line's other half is wanted.
 #pragma once
 
 #include "kernels/filter_blocks.hpp"
@@ -9,13 +10,14 @@
 namespace sepconv {
 namespace SEPCONV_ISA {
 
-// Of a kernel: rows, and taps of a row.
+// Of channels: vectors; of a kernel: rows, taps of a row, and both.
 #if SEPCONV_ISA_NUMBER == 1  // for the size of its code
-constexpr int most_gradient_rows = 1;
+constexpr int gradient_vectors = 1, most_gradient_rows = 1, most_gradient_sums = 1;
 template <class T>
 constexpr int most_gradient_taps = 1;
 #else
-constexpr int most_gradient_rows = 3;
+constexpr int gradient_vectors = block_channels<float> / lanes<float>, most_gradient_rows = 3;
+constexpr int most_gradient_sums = gradient_vectors > 1 ? 6 : 15;
 template <class T>
 constexpr int most_gradient_taps = sizeof(T) == 4 ? 5 : 3;
 #endif
@@ -37,11 +39,14 @@ struct gradient_walk {
 // sums: [tap][lane], `sums_row` from one kernel row to the next.
 template <class T, int Rows, int Taps>
 static void gradient_taps(const gradient_walk<T>& g, T* sums, ptrdiff_t sums_row) {
-  vec<T> sum[Rows][Taps];
+  vec<T> sum[Rows][Taps][gradient_vectors];
+  const auto vectors = [](auto&& visit) __attribute__((always_inline)) { unroll<gradient_vectors>::run(visit); };
   const auto each = [&](auto&& visit) __attribute__((always_inline)) {
     unroll<Rows * Taps>::run([&](auto i) __attribute__((always_inline)) {
       constexpr int row = decltype(i)::value / Taps, tap = decltype(i)::value % Taps;
-      visit(sum[row][tap], sums + row * sums_row + tap * block_channels<T>);
+      vectors([&](auto v) __attribute__((always_inline)) {
+        visit(sum[row][tap][decltype(v)::value], sums + row * sums_row + tap * block_channels<T> + decltype(v)::value * lanes<T>);
+      });
     });
   };
   each([](vec<T>& s, const T* at) { s = load(at); });
@@ -52,15 +57,21 @@ static void gradient_taps(const gradient_walk<T>& g, T* sums, ptrdiff_t sums_row
     const T* x = line + column * g.x_pixel;
     pixels -= end - column;
     const auto pixel = [&](auto whole) __attribute__((always_inline)) {  // or the sums live in memory
-      vec<T> gradient = load(d);
-      SEPCONV_IN_REGISTER(gradient);
+      vec<T> gradient[gradient_vectors];
+      vectors([&](auto v) __attribute__((always_inline)) {
+        gradient[decltype(v)::value] = load(d + decltype(v)::value * lanes<T>);
+        SEPCONV_IN_REGISTER(gradient[decltype(v)::value]);
+      });
       unroll<Taps>::run([&](auto t) __attribute__((always_inline)) {
         constexpr int tap = decltype(t)::value;
         const int64_t at = g.left + column * g.stride + tap * g.dilation;
         if (!decltype(whole)::value && (at < 0 || at >= g.width)) return;
         unroll<Rows>::run([&](auto r) __attribute__((always_inline)) {
-          constexpr int tap_row = decltype(r)::value;
-          sum[tap_row][tap] = fma(load(x + tap_row * g.tap_row + tap * g.tap_column), gradient, sum[tap_row][tap]);
+          const T* const at_tap = x + decltype(r)::value * g.tap_row + tap * g.tap_column;
+          vectors([&](auto v) __attribute__((always_inline)) {
+            vec<T>& s = sum[decltype(r)::value][tap][decltype(v)::value];
+            s = fma(load(at_tap + decltype(v)::value * lanes<T>), gradient[decltype(v)::value], s);
+          });
         });
       });
       ++column, x += g.x_pixel, d += g.d_pixel;
@@ -104,27 +115,29 @@ static void filter_gradient(const filter_gradient_args* args) {
     g.column = pixel - row * a.output_width;
     while (next.first == rows.first && next.end == rows.end && row * a.output_width < a.last) next = rows_at(++row);
     g.pixels = (row * a.output_width < a.last ? row * a.output_width : a.last) - pixel;
-    const int64_t row_groups = (rows.end - rows.first + most_gradient_rows - 1) / most_gradient_rows;
-    for (int64_t upper = 0; upper < row_groups; ++upper) {  // even groups
-      const int64_t i = rows.first + upper * (rows.end - rows.first) / row_groups;
-      const int64_t high = rows.first + (upper + 1) * (rows.end - rows.first) / row_groups - i;
-      for (int64_t group = 0; group < groups; ++group) {
-        const int64_t first = group * a.kernel_width / groups, wide = (group + 1) * a.kernel_width / groups - first;
-        g.left = first * a.dilation_width - a.pad_left;
-        g.inner = steps_to(g.left, a.stride_width);
-        g.outer = steps_to(g.left + (wide - 1) * a.dilation_width - a.input_width, a.stride_width);
+    for (int64_t group = 0; group < groups; ++group) {  // even groups
+      const int64_t first = group * a.kernel_width / groups, wide = (group + 1) * a.kernel_width / groups - first;
+      g.left = first * a.dilation_width - a.pad_left;
+      g.inner = steps_to(g.left, a.stride_width);
+      g.outer = steps_to(g.left + (wide - 1) * a.dilation_width - a.input_width, a.stride_width);
+      const int64_t count = rows.end - rows.first;
+      const int64_t most = most_gradient_sums < most_gradient_rows * wide ? most_gradient_sums / wide : most_gradient_rows;
+      const int64_t row_groups = (count + most - 1) / most;
+      for (int64_t upper = 0; upper < row_groups; ++upper) {
+        const int64_t i = rows.first + upper * count / row_groups, high = rows.first + (upper + 1) * count / row_groups - i;
         const T* const x = static_cast<const T*>(a.input) + (top + i * a.dilation_height) * a.input_row + g.left * a.input_column;
         const auto sums_at = [&](int64_t c) {
           return sums + (c / block_channels<T> * taps + i * a.kernel_width + first) * block_channels<T> + c % block_channels<T>;
         };
         unroll<most_gradient_rows * most_gradient_taps<T>>::run([&](auto n) {
           constexpr int Rows = decltype(n)::value / most_gradient_taps<T> + 1, Taps = decltype(n)::value % most_gradient_taps<T> + 1;
-          if (high == Rows && wide == Taps)
-            for (int64_t c = 0; c < a.channels; c += lanes<T>) {
-              g.x = x + c;
-              g.d = d + c;
-              gradient_taps<T, Rows, Taps>(g, sums_at(c), a.kernel_width * block_channels<T>);
-            }
+          if constexpr (Rows * Taps <= most_gradient_sums)
+            if (high == Rows && wide == Taps)
+              for (int64_t c = 0; c < a.channels; c += gradient_vectors * lanes<T>) {
+                g.x = x + c;
+                g.d = d + c;
+                gradient_taps<T, Rows, Taps>(g, sums_at(c), a.kernel_width * block_channels<T>);
+              }
         });
       }
     }

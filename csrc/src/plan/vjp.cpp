@@ -261,10 +261,10 @@ sepconv_vjp make_vjp(const sepconv_spec& spec, int32_t wanted, const int64_t* gr
   v.channels = g.channels() * v.repeats;  // fits: at most two blocks, or without repeats
   v.multiplier = g.multiplier / v.repeats;
   // Four blocks: rows of a chunk stay in L1, and the masked gradient, from L2 or beyond, passes by as seldom as that allows. Of a bare
-  // convolution two, or, where few taps leave it to memory, runs long enough to be fetched ahead: eight, unless they are copied (see
+  // convolution with few taps, which leave it to memory, eight, a run long enough to be fetched ahead, unless they are copied (see
   // reads_directly; the shape alone decides, since slabs and so sums follow from it).
-  const bool few_taps = g.taps <= 9, copied = g.channels() % (crowded_blocks * v.block) == 0;  // fits: constants
-  const int64_t blocks = ceil_div(v.channels, v.block), most_blocks = g.multiplies() || (few_taps && copied) ? 4 : few_taps ? 8 : 2;
+  const bool copied = g.channels() % (crowded_blocks * v.block) == 0;  // fits: constants
+  const int64_t blocks = ceil_div(v.channels, v.block), most_blocks = g.multiplies() || g.taps > 9 || copied ? 4 : 8;
   v.width = ceil_div(blocks, ceil_div(blocks, most_blocks)) * v.block;  // fits: at most eight blocks
   v.groups = ceil_div(v.channels, v.width);
   v.chunk = 128;  // rows and masked gradients of three blocks of filters stay in L1

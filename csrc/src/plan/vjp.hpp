@@ -1,6 +1,6 @@
 // How the gradients of a convolution are cut: a pure function of geometry (and of threads and cache for nothing that changes a bit).
 //
-//   group  the channels that a task takes: up to four blocks; of a bare convolution up to two, eight or four (make_vjp)
+//   group  the channels that a task takes: up to four blocks, or eight of a bare convolution (make_vjp)
 //   slab   a range of output rows (of columns where there is one row only) of one image; its weights' share is summed here, and the
 //          part of the input that it owns gets its gradient here, from all outputs that reach it
 //   chunk  at most 128 pixels of a slab: sums over pixels are chains over a chunk, added in order
