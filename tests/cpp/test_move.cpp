@@ -49,8 +49,9 @@ void sweep(sepconv::store_tile_fn store, int32_t from, int32_t to, int64_t lanes
       const int64_t gap = r.between(0, 3);
       const tile across = {rows, columns, columns + gap, columns + r.between(0, 3), 1};
       const tile down = {rows, columns, columns + gap, 1, rows + r.between(0, 3)};  // transposed
+      const tile planes = {rows, columns, columns + gap, 1, rows + 64};
       const tile apart = {rows, columns, columns + gap, columns * 2 + r.between(0, 3), 2};
-      for (const tile& t : {across, down, apart}) check_tile(store, from, to, t, columns % 2 ? flush::back : flush::front, r);
+      for (const tile& t : {across, down, planes, apart}) check_tile(store, from, to, t, columns % 2 ? flush::back : flush::front, r);
       if (testing::Test::HasFailure()) return;
     }
 }

@@ -177,21 +177,28 @@ static void store_tile(const void* source, ptrdiff_t source_row, int64_t rows, i
       };
       unroll<3>::run(weave);
     }
-    for (int64_t r = 0; r < rows; r += lanes<T>)
-      for (int64_t c = 0; c < columns; c += lanes<T>) {
-        constexpr int half = lanes<T> < 16 ? lanes<T> : lanes<T> / 2;  // no more, for the size of its code
-        const int64_t rest = rows - r < lanes<T> ? rows - r : lanes<T>, here = columns - c < lanes<T> ? columns - c : lanes<T>;
-        const auto transpose = rest > half ? store_transposed<lanes<T>, T> : store_transposed<half, T>;
-        const T* const from = x + r * source_row + c;
-        S* to = y + r + c * target_column;
-        if constexpr (sizeof(S) == sizeof(T)) {
-          transpose(from, source_row, rest, here, to, target_column);
-        } else {
-          T turned[lanes<T> * lanes<T>];
-          transpose(from, source_row, rest, here, turned, lanes<T>);
-          for (int64_t k = 0; k < here; ++k, to += target_column) store_as_partial(to, load_partial(turned + k * lanes<T>, rest), rest);
-        }
+    const auto move = [&](int64_t r, int64_t c) {
+      constexpr int half = lanes<T> < 16 ? lanes<T> : lanes<T> / 2;  // no more, for the size of its code
+      const int64_t rest = rows - r < lanes<T> ? rows - r : lanes<T>, here = columns - c < lanes<T> ? columns - c : lanes<T>;
+      const auto transpose = rest > half ? store_transposed<lanes<T>, T> : store_transposed<half, T>;
+      const T* const from = x + r * source_row + c;
+      S* to = y + r + c * target_column;
+      if constexpr (sizeof(S) == sizeof(T)) {
+        transpose(from, source_row, rest, here, to, target_column);
+      } else {
+        T turned[lanes<T> * lanes<T>];
+        transpose(from, source_row, rest, here, turned, lanes<T>);
+        for (int64_t k = 0; k < here; ++k, to += target_column) store_as_partial(to, load_partial(turned + k * lanes<T>, rest), rest);
       }
+    };
+    // Along the lines of the side where they lie farther apart, a few of them at a time, if they are many.
+    if (target_column > source_row && columns > block_channels<T>) {
+      for (int64_t c = 0; c < columns; c += lanes<T>)
+        for (int64_t r = 0; r < rows; r += lanes<T>) move(r, c);
+    } else {
+      for (int64_t r = 0; r < rows; r += lanes<T>)
+        for (int64_t c = 0; c < columns; c += lanes<T>) move(r, c);
+    }
     return;
   }
   for (int64_t r = 0; r < rows; ++r, x += source_row, y += target_row) {

@@ -99,14 +99,16 @@ class group_run {
     taps_.input_column = v_.width;
     taps_.input_row = taps_.input_width * v_.width;
     end_ = to + taps_.input_height * taps_.input_row;
-    for (int64_t y = 0; y < taps_.input_height; ++y, image += step[1] * element) {
+    const bool joined = step[1] == taps_.input_width * step[2];  // rows, of which a long run is fetched ahead
+    const int64_t lines = joined ? 1 : taps_.input_height, length = taps_.input_width * (joined ? taps_.input_height : 1);
+    for (int64_t y = 0; y < lines; ++y, image += step[1] * element) {
       T* line = to + y * taps_.input_row;
       if (v_.repeats == 1) {
-        load_pixels(*v_.storage, *v_.sums, {image, step[2], step[3]}, taps_.input_width, c_.count, line, v_.width, mine(v_.lines));
+        load_pixels(*v_.storage, *v_.sums, {image, step[2], step[3]}, length, c_.count, line, v_.width, mine(v_.lines));
         continue;
       }
-      for (int64_t x = 0; x < taps_.input_width; x += v_.chunk, line += v_.chunk * v_.width)
-        repeat({image + x * step[2] * element, step[2], step[3]}, std::min(v_.chunk, taps_.input_width - x), line);
+      for (int64_t x = 0; x < length; x += v_.chunk, line += v_.chunk * v_.width)
+        repeat({image + x * step[2] * element, step[2], step[3]}, std::min(v_.chunk, length - x), line);
     }
   }
 

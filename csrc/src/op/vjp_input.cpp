@@ -96,6 +96,7 @@ void input_gradient(const vjp_task& t, const slab& s, const channel_group& c, co
       }
     } else {  // by way of a tile, where the phases of a row are woven, and rows without them joined
       const int64_t width = all.last - all.first, lines = stride > 1 ? height : 1, length = stride > 1 ? width : height * width;
+      const bool joined = line_step == width * v.gradient_step[2];
       for (int64_t line = 0; line < lines; ++line)
         for (int64_t first = 0; first < length; first += v.chunk) {
           const int64_t last = std::min(first + v.chunk, length), count = last - first;
@@ -112,7 +113,8 @@ void input_gradient(const vjp_task& t, const slab& s, const channel_group& c, co
           }
           if (v.repeats > 1) add_repeats(v, count, tile);
           for (int64_t p = 0; p < count;) {
-            const int64_t row = (first + p) / width, column = first + p - row * width, run = std::min(width - column, count - p);
+            const int64_t row = (first + p) / width, column = first + p - row * width;
+            const int64_t run = joined ? count : std::min(width - column, count - p);
             v.storage->store_tile(tile + p * v.width, v.width, run, c.count / v.repeats,
                                   to + ((line + row) * line_step + (all.first + column) * v.gradient_step[2]) * element,
                                   v.gradient_step[2], v.gradient_step[3]);
