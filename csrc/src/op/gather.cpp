@@ -62,7 +62,7 @@ void gather(const task& t, const scratch& s, pixel_range pixels, int64_t c0, int
     const int64_t image = q / g.image_pixels, start = image * g.image_pixels;
     int64_t end = std::min(pixels.last, start + g.image_pixels);
     // A tile shorter than a row may cross into the next one: a row at a time, so that what is copied stays as narrow as the tile.
-    if ((t.sched().gather != gather_lanes::channels || t.sched().widens) && t.sched().tile_pixels < g.output[2])
+    if ((t.sched().gather != gather_lanes::channels || t.sched().copies_input) && t.sched().tile_pixels < g.output[2])
       end = std::min(end, q + g.output[2] - (q - start) % g.output[2]);
     const piece p = {image, q - start, end - start, q - pixels.first};
     if (t.sched().gather == gather_lanes::channels)

@@ -58,7 +58,7 @@ void gather_channels(const task& t, const scratch& s, const piece& p, int64_t c0
   for (int64_t c = c0; c < c1; c += t.sched().channel_group) {
     a.channels = std::min(t.sched().channel_group, c1 - c);
     a.input = t.input + (p.image * g.input_step[0] + c) * element;
-    if (t.sched().widens) copy_window<T>(t, read, reinterpret_cast<T*>(s.planes), a.channels, nullptr, a);
+    if (t.sched().copies_input) copy_window<T>(t, read, reinterpret_cast<T*>(s.planes), a.channels, nullptr, a);
     for (int64_t m = 0; m < g.multiplier; ++m) {
       const int64_t at = m * blocks + c / block;
       a.weights = static_cast<const T*>(t.pack->blocked) + at * g.taps * block;

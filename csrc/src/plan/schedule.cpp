@@ -134,7 +134,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   s.flat = !s.direct && !g.multiplies() && s.gather != gather_lanes::pixels && (g.multiplier == 1 || s.gather == gather_lanes::outputs);
   const bool planar = s.gather == gather_lanes::pixels, copies = s.gather != gather_lanes::channels;
   const bool stored_narrow = element_size(g.dtype) < sum_size(g.dtype);
-  s.widens = !copies && (stored_narrow || crowds(g, static_cast<int64_t>(m.l2_size)));
+  s.copies_input = !copies && (stored_narrow || crowds(g, static_cast<int64_t>(m.l2_size)));
   s.threads = choose_threads(g, m.threads);
   const bool over_pixels = s.multiply == multiply_lanes::pixels;
   const int64_t groups = ceil_div(std::max<int64_t>(g.filters(), 1), k.pixels_rows);
@@ -183,7 +183,8 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
     pixels = std::min<int64_t>(g.pixels, std::min<int64_t>(room, 512));
   } else if (s.tiles < 8 * threads) {  // fits: likewise; as many as threads can share evenly
     const int64_t even = round_up(std::max<int64_t>(s.tiles, 1), threads, "tiles");
-    const int64_t grain = (copies || s.widens) && quantum > micro ? quantum : over_pixels ? s.columns : 1;  // planes and lines of whole rows
+    const bool whole_rows = (copies || s.copies_input) && quantum > micro;  // planes, lines and windows of whole ones
+    const int64_t grain = whole_rows ? quantum : over_pixels ? s.columns : 1;
     pixels = std::min(pixels, std::max<int64_t>(ceil_div(ceil_div(g.pixels, even), grain), 1) * grain);  // fits: below pixels + quantum
   }
   if (s.reads_input && even_pixels(g) < g.pixels) pixels = even_pixels(g);
@@ -198,7 +199,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   s.panels_together = together >= panels ? std::max<int64_t>(panels, 1) : part;
   s.channel_group = 256;
   const int64_t input_size = checked_mul(checked_mul(g.input[1], g.input[2], "input"), checked_mul(g.channels(), element, "input"), "input");
-  s.fetches_input = !s.widens && input_size > l2;
+  s.fetches_input = !s.copies_input && input_size > l2;
   // An odd number of cache lines, so that the planes or blocks of one pixel don't compete for the same sets of L1.
   const int64_t lines = planar ? ceil_div(round_up(pixels, over_pixels ? s.columns : k.lanes, "workspace"), block) : pixels;
   s.pitch = checked_mul((lines | 1), planar ? block : 1, "workspace");
@@ -229,7 +230,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
     s.planes_size = aligned(checked_mul(checked_add(all, block, "workspace"), element, "workspace"));  // and a vector beyond
     s.offsets_size = aligned(checked_mul(g.taps, int64_t{8}, "kernel"));
   }
-  if (s.widens) {
+  if (s.copies_input) {
     const int64_t area = checked_mul(checked_mul(read(0, rows), read(1, columns), "workspace"), element, "workspace");
     const int64_t room = l2 / 4 / std::max<int64_t>(area, 1) / block * block;  // fits: rounds down
     s.channel_group = std::clamp<int64_t>(room, block, s.channel_group);
