@@ -140,7 +140,7 @@ struct filter_outputs_args {
 };
 
 // `channels` is a multiple of a block.
-struct filter_gradient_args : tap_geometry {  // channels: whole blocks
+struct filter_gradient_args : tap_geometry {
   const void* gradient;  // T, of pixel `first`, first channel
   ptrdiff_t gradient_pixel;
   void* sums;  // T [block][tap][channel], of this chunk
