@@ -202,8 +202,8 @@ struct pair_set : multiply_set {
 // The kernels of one instruction set and storage type; its products are those of T.
 struct kernel_set : multiply_set {
   int32_t lanes;  // of a vector of T
-  int32_t filters_rows, filters_vectors;  // the largest micro-tile with lanes over filters: pixels x filter vectors
-  int32_t pixels_rows, pixels_vectors;    // the most of a micro-tile with lanes over pixels: filters, pixel vectors
+  int32_t filters_rows, filters_vectors, filters_sums;  // the most of a micro-tile with lanes over filters: pixels, filter vectors, both
+  int32_t pixels_rows, pixels_vectors;                  // the most of a micro-tile with lanes over pixels: filters, pixel vectors
   filter_channels_fn filter_channels;
   filter_line_fn filter_line;
   filter_plane_fn filter_plane[max_plane + 1];  // by taps of an axis

@@ -27,7 +27,7 @@ static void multiply(const multiply_args* args) {
   const char* ahead = static_cast<const char*>(g.ahead);
   // A loop of two steps of k is up to 20 % faster where weights come from L2; of four, no faster. Other tiles are rare, and so are doubles.
   constexpr bool two_steps = (BiasOfColumn || SEPCONV_ISA_NUMBER == 2) && P::stores_parts && sizeof(T) == 4 &&
-                             7 * Rows * Vectors >= (SEPCONV_ISA_NUMBER == 2 ? 5 : 6) * filters_rows * filters_vectors;
+                             7 * Rows * Vectors >= (SEPCONV_ISA_NUMBER == 2 ? 5 : 6) * filters_sums;
   int64_t panel = 0;
   do {
     if (!BiasOfColumn) b = static_cast<const E*>(g.lanes) + panel * Vectors * lanes<T>;
@@ -77,7 +77,7 @@ static void multiply(const multiply_args* args) {
     pin();
     modes.leave();
     pin();
-    constexpr bool large = BiasOfColumn && KStep && 2 * Rows * Vectors > filters_rows * filters_vectors;
+    constexpr bool large = BiasOfColumn && KStep && 2 * Rows * Vectors > filters_sums;
     finish_sums<large, T>(g, sum, [&](auto r, auto v) __attribute__((always_inline)) {
       return BiasOfColumn ? load(bias + decltype(v)::value * lanes<T>) : broadcast(bias[decltype(r)::value]);
     });
@@ -110,7 +110,8 @@ constexpr bool steps_over_rows = filters_rows <= 6;
 template <class P, int Rows, int Vectors>
 constexpr void fill_vectors(multiply_set& set) {
   if constexpr (Vectors > 0) {
-    if constexpr (Rows <= filters_rows && Vectors <= filters_vectors) {
+    constexpr int most = P::lean ? filters_sums / filters_rows : filters_vectors;
+    if constexpr (Rows <= filters_rows && Vectors <= most && Rows * Vectors <= filters_sums) {
       set.filters[Rows][Vectors] = multiply<P, Rows, Vectors, steps_over_rows ? 0 : block_channels<typename P::sum>, 1, true>;
       set.planar[Rows][Vectors] = multiply<P, Rows, Vectors, 1, 0, true>;
     }

@@ -24,6 +24,7 @@ constexpr kernel_set make_set() {
   set.lanes = lanes<T>;
   set.filters_rows = filters_rows;
   set.filters_vectors = filters_vectors;
+  set.filters_sums = filters_sums;
   set.pixels_rows = pixels_rows;
   set.pixels_vectors = pixels_vectors;
   fill_rows<numbers<T>>(set);

@@ -210,8 +210,8 @@ class group_run {
 
   // Gradients of depthwise rows: the masked output gradient times the transposed pointwise kernel.
   void multiply(int64_t m, int64_t first, int64_t last, T* out) {
-    const int64_t lanes = v_.sums->lanes, widest = v_.sums->filters_vectors * lanes, most = v_.sums->filters_rows;
-    const int64_t count = last - first, groups = ceil_div(count, most);
+    const tile_shape shape = filters_tile(*v_.sums, c_.padded);
+    const int64_t lanes = v_.sums->lanes, widest = shape.vectors * lanes, count = last - first, groups = ceil_div(count, shape.rows);
     multiply_args a = {};
     a.bias = t_.shared<T>(v_.zeros);
     a.blocks = v_.filter_blocks;

@@ -90,7 +90,7 @@ void pack_panels(const vjp_task& t, const channel_group& c, T* to) {
   const geometry& g = t.geo();
   const T* kernel = static_cast<const T*>(t.weights->pointwise_kernel);
   const int64_t step = t.weights->pointwise_strides[0], row = v.multiplier * step, column = t.weights->pointwise_strides[1];  // fits: an index
-  const int64_t widest = v.sums->filters_vectors * v.sums->lanes;
+  const int64_t widest = filters_tile(*v.sums, c.padded).vectors * v.sums->lanes;
   for (int64_t m = 0; m < v.multiplier; ++m)
     for (int64_t first = 0; first < c.padded; first += widest) {
       const int64_t columns = std::min(widest, c.padded - first), rows = std::min(columns, c.count - first);

@@ -122,6 +122,13 @@ std::size_t aligned(int64_t size) {
 
 }  // namespace
 
+tile_shape filters_tile(const kernel_set& k, int64_t filters, bool narrow) {
+  const int64_t usual = k.filters_sums / k.filters_rows, vectors = ceil_div(std::max<int64_t>(filters, 1), k.lanes), most = k.filters_vectors;
+  // A vector alone has too few sums to keep multipliers busy. Of many it is a small part, and wide tiles read weights more often.
+  const bool wide = !narrow && most > usual && vectors % usual == 1 && vectors % most != 1 && vectors < 16;
+  return {wide ? k.filters_sums / most : k.filters_rows, wide ? most : usual};
+}
+
 schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m, const pair_set* pairs) {
   schedule s = {};
   const int64_t element = static_cast<int64_t>(sum_size(g.dtype));
@@ -138,9 +145,10 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   s.threads = choose_threads(g, m.threads);
   const bool over_pixels = s.multiply == multiply_lanes::pixels;
   const int64_t groups = ceil_div(std::max<int64_t>(g.filters(), 1), k.pixels_rows);
-  s.rows = over_pixels ? ceil_div(g.filters(), groups) : k.filters_rows;  // filters in even panels
+  const tile_shape shape = filters_tile(k, g.filters(), pairs);
+  s.rows = over_pixels ? ceil_div(g.filters(), groups) : shape.rows;  // filters in even panels
   const int64_t sums = pairs ? pairs->pixels_sums : k.pixels_sums;
-  const int64_t vectors = over_pixels ? std::min<int64_t>(k.pixels_vectors, sums / s.rows) : k.filters_vectors;
+  const int64_t vectors = over_pixels ? std::min<int64_t>(k.pixels_vectors, sums / s.rows) : shape.vectors;
   s.columns = vectors * k.lanes;                           // fits: constants
   const int64_t micro = over_pixels ? s.columns : s.rows;  // pixels of a micro-tile
 

@@ -52,6 +52,13 @@ struct schedule {
   bool short_rows;     // the gather over pixels filters all rows of a tile in one run
 };
 
+// The micro-tile with lanes over filters: the most rows, or, of AVX2, whose two vectors would leave one alone, three vectors.
+struct tile_shape {
+  int64_t rows, vectors;
+};
+
+tile_shape filters_tile(const kernel_set& kernels, int64_t filters, bool narrow = false);
+
 // `pairs` where products are those of bfloat16.
 schedule make_schedule(const geometry& g, const kernel_set& kernels, const machine& machine, const pair_set* pairs = nullptr);
 

@@ -9,6 +9,20 @@
 namespace sepconv {
 namespace SEPCONV_ISA {
 
+// fma(a, b, sum), in the register of the sum. With 16 of them, most full of sums, GCC else moves sums about and loads columns again and again.
+template <class T>
+SEPCONV_INLINE vec<T> fma_in_place(vec<T> a, vec<T> b, vec<T> sum) {
+#if SEPCONV_ISA_NUMBER == 2
+  if constexpr (sizeof(T) == 4)
+    asm("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+  else
+    asm("vfmadd231pd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+  return sum;
+#else
+  return fma(a, b, sum);
+#endif
+}
+
 // The floating-point modes of a chain: the default ones.
 struct default_modes {
   static constexpr bool flushes = false;
@@ -25,7 +39,7 @@ struct numbers {
 
   static SEPCONV_INLINE vector load(const T* p) { return SEPCONV_ISA::load(p); }
   static SEPCONV_INLINE vector broadcast(const T* p) { return SEPCONV_ISA::broadcast(*p); }
-  static SEPCONV_INLINE vec<T> add(vector a, vector b, vec<T> s) { return fma(a, b, s); }
+  static SEPCONV_INLINE vec<T> add(vector a, vector b, vec<T> s) { return fma_in_place<T>(a, b, s); }
 };
 
 #if defined(__AVX512BF16__)
