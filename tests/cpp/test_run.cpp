@@ -109,7 +109,8 @@ TEST(run, images_of_many_tiles) {
       {SEPCONV_DEPTHWISE, {1, 56, 56, 33}, 7, 1, 1, 1, 0},   {SEPCONV_DEPTHWISE, {2, 61, 53, 4}, 5, 2, 1, 3, 0},
       {SEPCONV_SEPARABLE, {9, 7, 7, 300}, 3, 1, 1, 1, 40},   {SEPCONV_SEPARABLE, {1, 1, 700, 20}, 1, 1, 1, 2, 20},
       {SEPCONV_DEPTHWISE, {2, 61, 53, 3}, 3, 1, 1, 8, 0},    {SEPCONV_DEPTHWISE, {1, 3, 2500, 5}, 3, 1, 1, 1, 0},
-      {SEPCONV_DEPTHWISE, {2, 6, 7, 1024}, 3, 1, 1, 1, 0},
+      {SEPCONV_DEPTHWISE, {2, 6, 7, 1024}, 3, 1, 1, 1, 0},   {SEPCONV_POINTWISE, {3, 29, 28, 12}, 1, 1, 1, 1, 9},
+      {SEPCONV_POINTWISE, {1, 57, 55, 40}, 1, 1, 1, 1, 24},
   };
   int64_t i = 0;
   for (const shape& s : shapes)

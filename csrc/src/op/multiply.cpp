@@ -199,7 +199,8 @@ void multiply_pixels(const task& t, const scratch& s, pixel_range pixels, int64_
   a.blocks = 1;
   a.last_block = plan.steps;
   a.passes = 1;
-  a.lane_step = plan.pitch;
+  a.lane_step = plan.reads_input ? g.input_step[3] : plan.pitch;
+  const T* const right = plan.reads_input ? first_input<T>(t, pixels.first) : reinterpret_cast<const T*>(s.pairs);
   a.lo = t.last.lo;
   a.hi = t.last.hi;
   // A few rows of weights stay in L1 while all pixels pass; those of whole columns that go straight to the output in a row.
@@ -209,7 +210,7 @@ void multiply_pixels(const task& t, const scratch& s, pixel_range pixels, int64_
     a.broadcast = static_cast<const T*>(t.pack->panels) + panel * t.kernels().pixels_rows * plan.steps;
     a.bias = static_cast<const T*>(t.pack->bias) + f;
     T* const output = dense ? reinterpret_cast<T*>(t.output) + places(pixels.first).offset + f * g.output_step[3] : nullptr;
-    a.lanes = s.pairs;
+    a.lanes = right;
     a.output = output;
     a.output_row = g.output_step[3];
     a.last_lanes = lanes;
@@ -217,12 +218,15 @@ void multiply_pixels(const task& t, const scratch& s, pixel_range pixels, int64_
     if (plain > 0) t.products().pixels[filters][vectors](&a);
     a.panels = 1;
     int64_t straight = plain * plan.columns;  // pixels
-    for (int64_t first = straight; first < count; first += plan.columns) {
-      const int64_t here = std::min(plan.columns, count - first), wide = ceil_div(here, lanes), columns = wide * lanes;
+    for (int64_t end = straight; end < count;) {
+      const int64_t wide = ceil_div(std::min(plan.columns, count - end), lanes), columns = wide * lanes;
+      const int64_t first = std::max<int64_t>(std::min(end, count - columns), 0);  // again a few pixels of the one before
+      const int64_t here = std::min(columns, count - first);
       const bool goes = dense && (here == columns || t.products().stores_parts);
-      a.lanes = reinterpret_cast<const T*>(s.pairs) + first;
+      a.lanes = right + first;
+      end = first + here;
       run_kernel(t, tile, t.products().pixels[filters][wide], a, {pixels.first + first, here, f, filters, columns, goes, true}, places);
-      if (goes) straight = first + here;
+      if (goes) straight = end;
     }
     if (dense) finish_rows(t, output, g.output_step[3], filters, straight);
   }

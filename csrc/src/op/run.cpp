@@ -21,7 +21,7 @@ finish finish_of(const sepconv_activation& a) {
 
 pixel_range tile(const task& t, int64_t index) {
   const int64_t first = index * t.sched().tile_pixels;
-  return {first, std::min(first + t.sched().tile_pixels, t.geo().pixels)};
+  return {first, index + 1 == t.sched().tiles ? t.geo().pixels : first + t.sched().tile_pixels};
 }
 
 struct rows_of_tile {

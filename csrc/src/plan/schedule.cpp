@@ -75,18 +75,23 @@ int64_t even_pixels(const geometry& g) {
   const bool all = g.output[1] == g.input[1] && g.output[2] == g.input[2];
   if (!all || (g.input[1] > 1 && g.input_step[1] != g.input[2] * g.input_step[2])) return g.output[2];  // fits: inside the input
   if (g.batch() == 1 || g.input_step[0] == g.image_pixels * g.input_step[2]) return g.pixels;           // fits: likewise
-  return g.image_pixels <= 512 ? g.image_pixels : g.output[2];  // few enough for threads to share
+  for (int64_t parts = std::max<int64_t>(ceil_div(g.image_pixels, 512), 1), i = 0; i < 64; ++i, ++parts)  // for threads to share
+    if (g.image_pixels % parts == 0) return g.image_pixels / parts;
+  return g.output[2];
 }
 
 // A 1x1 convolution is a product already, of pixels that lie evenly and are more than a micro-tile or two: of channels next to one another,
-// where kernels step over rows, or of pixels. Of few channels and filters, lanes over pixels make more.
+// where kernels step over rows, or of pixels. Of few channels and filters, lanes over pixels make more. Those read whole vectors, and planes
+// that don't compete for one set of L1.
 bool reads_input_directly(const geometry& g, const kernel_set& k) {
   for (std::size_t i : {0, 1})  // padding is read by nobody
     if (g.pad_before[i] > 0 || (g.output[i + 1] - 1) * g.stride[i] >= g.input[i + 1]) return false;  // fits: checked in make_geometry
   const bool few = 2 * std::max(g.channels(), g.filters()) <= k.lanes;                                       // fits: below 2^60
   const bool blocked = channels_are_dense(g) && k.steps_over_rows && !few;
-  const bool planar = !channels_are_dense(g) && g.input_step[2] == 1 && g.stride[1] == 1 &&
-                      choose_multiply(g, k, gather_lanes::pixels) == multiply_lanes::filters;
+  const bool over_pixels = choose_multiply(g, k, gather_lanes::pixels) == multiply_lanes::pixels;
+  const bool crowded = g.input_step[3] * static_cast<int64_t>(element_size(g.dtype)) % 4096 == 0;  // fits: inside the input
+  const bool fills = even_pixels(g) >= k.pixels_vectors * k.lanes;                                 // fits: constants
+  const bool planar = !channels_are_dense(g) && g.input_step[2] == 1 && g.stride[1] == 1 && (!over_pixels || (fills && !crowded));
   const bool enough = even_pixels(g) == g.pixels || even_pixels(g) >= 2 * k.filters_rows;  // fits: constants
   return g.op == SEPCONV_POINTWISE && (blocked || planar) && enough && !g.pairs && stores_sums(g.dtype);
 }
@@ -196,7 +201,8 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
     pixels = std::min(pixels, std::max<int64_t>(ceil_div(ceil_div(g.pixels, even), grain), 1) * grain);  // fits: below pixels + quantum
   }
   if (s.reads_input && even_pixels(g) < g.pixels) pixels = even_pixels(g);
-  s.tiles = ceil_div(g.pixels, pixels);
+  // Where lanes are pixels of the input, the last tile has no less than a micro-tile: it takes the rest.
+  s.tiles = s.reads_input && over_pixels ? std::max<int64_t>(g.pixels / pixels, 1) : ceil_div(g.pixels, pixels);
   s.tile_pixels = pixels;
   // Weights stay in L2 while a tile's rows pass: all of them, or a good part of it at a time. Where L2 is small, L3 is near, and so much may
   // as well come from there.
