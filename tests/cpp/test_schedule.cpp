@@ -44,7 +44,7 @@ void check(const sepconv::geometry& g, const schedule& s, const sepconv::kernel_
   EXPECT_EQ(s.channel_group % (64 / element), 0);
   // Lanes over channels read neighbours.
   if (s.gather == gather_lanes::channels) {
-    EXPECT_TRUE(g.input_step[3] == 1 || g.channels() == 1);
+    EXPECT_TRUE(g.input_step[3] == 1 || g.channels() == 1 || s.copies_input || s.copies_pixels);
   }
   // Lanes over outputs read neighbours that lie within a vector.
   if (s.gather == gather_lanes::outputs) {
@@ -89,19 +89,25 @@ void check(const sepconv::geometry& g, const schedule& s, const sepconv::kernel_
   if (g.multiplies()) {
     EXPECT_GE(s.tile_size, static_cast<std::size_t>(s.rows * s.columns * element));
   }
-  if (s.turns) {
+  // Whatever piece of an image a tile can be: all rows that it touches, or part of one.
+  const int64_t width = g.output[2], rows = s.tile_pixels < width ? 1 : std::min(g.output[1], (s.tile_pixels + width - 2) / width + 1);
+  const auto seen = [&](int axis, int64_t outputs) {
+    return std::min(g.input[axis + 1], (outputs - 1) * g.stride[axis] + (g.kernel[axis] - 1) * g.dilation[axis] + 1);
+  };
+  const int64_t window = seen(0, rows) * seen(1, std::min(width, s.tile_pixels));
+  if (s.copies_pixels) {
+    EXPECT_EQ(g.op, SEPCONV_POINTWISE);
+    EXPECT_GE(s.planes_size, 64U * 64);  // what load_pixels takes, of a block of channels
+  } else if (s.copies_input) {
+    const int64_t group = std::min(s.channel_group, g.channels()), apart = g.input_step[3] != 1 && g.channels() > 1;
+    EXPECT_GE(s.planes_size, static_cast<std::size_t>(((window + 64 * apart) * group + 64 / element) * element));
+  } else if (s.turns) {
     EXPECT_EQ(s.gather, gather_lanes::pixels);
-    // The window of the largest piece, its outputs, and what load_pixels takes, of a block of channels.
-    const int64_t width = g.output[2], rows = s.tile_pixels < width ? 1 : std::min(g.output[1], (s.tile_pixels + width - 2) / width + 1);
-    const auto seen = [&](int axis, int64_t outputs) {
-      return std::min(g.input[axis + 1], (outputs - 1) * g.stride[axis] + (g.kernel[axis] - 1) * g.dilation[axis] + 1);
-    };
-    const int64_t pixels = seen(0, rows) * seen(1, std::min(width, s.tile_pixels)) + s.tile_pixels + 64;
-    EXPECT_GE(s.planes_size, static_cast<std::size_t>(pixels * 64));
+    // The window, its outputs, and what load_pixels takes, of a block of channels.
+    EXPECT_GE(s.planes_size, static_cast<std::size_t>((window + s.tile_pixels + 64) * 64));
   } else if (s.gather == gather_lanes::pixels && !s.reads_input) {
     EXPECT_GE(s.offsets_size, static_cast<std::size_t>(g.taps * 8));
-    // Whatever piece of an image a tile can be, its phase planes fit: all rows that it touches, or part of one.
-    const int64_t width = g.output[2], rows = s.tile_pixels < width ? 1 : std::min(g.output[1], (s.tile_pixels + width - 2) / width + 1);
+    // Phase planes fit.
     const sepconv::plane_layout planes = sepconv::make_planes(g, rows, std::min(width, s.tile_pixels));
     EXPECT_GE(s.planes_size, static_cast<std::size_t>(planes.elements() * element));
   }

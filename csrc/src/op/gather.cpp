@@ -55,6 +55,25 @@ void load_pixels(const kernel_set& storage, const kernel_set& sums, const pixel_
 template void load_pixels<float>(const kernel_set&, const kernel_set&, const pixel_source&, int64_t, int64_t, float*, ptrdiff_t, float*);
 template void load_pixels<double>(const kernel_set&, const kernel_set&, const pixel_source&, int64_t, int64_t, double*, ptrdiff_t, double*);
 
+// Of a 1x1 convolution: pixels as they are, to planes or blocks.
+template <class T>
+static void copy_pixels(const task& t, const scratch& s, const piece& p, int64_t c0, int64_t c1) {
+  const geometry& g = t.geo();
+  const int64_t block = t.sched().gather == gather_lanes::pixels ? 1 : block_channels<T>, plane = t.sched().pitch * block;
+  const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype)), channel = g.input_step[3], pixel = g.input_step[2];
+  const bool joined = g.stride[0] * g.input_step[1] == g.output[2] * pixel;  // rows, into one
+  for (int64_t q = p.first, run; q < p.last; q += run) {
+    const int64_t row = q / g.output[2], column = q - row * g.output[2];
+    run = joined ? p.last - q : std::min(p.last - q, g.output[2] - column);
+    const ptrdiff_t at = p.image * g.input_step[0] + row * g.stride[0] * g.input_step[1] + column * pixel;
+    const char* from = t.input + (at + c0 * channel) * element;
+    T* to = reinterpret_cast<T*>(s.rows) + c0 / block * plane + (p.at + q - p.first) * block;
+    if (block == 1) t.kernels().copy_lines(from, channel, pixel, c1 - c0, run, to, plane);
+    for (int64_t c = c0; block > 1 && c < c1; c += block, from += block * channel * element, to += plane)
+      load_pixels(t.kernels(), t.sums(), {from, pixel, channel}, run, std::min(block, c1 - c), to, block, reinterpret_cast<T*>(s.planes));
+  }
+}
+
 template <class T>
 void gather(const task& t, const scratch& s, pixel_range pixels, int64_t c0, int64_t c1) {
   const geometry& g = t.geo();
@@ -65,7 +84,9 @@ void gather(const task& t, const scratch& s, pixel_range pixels, int64_t c0, int
     if ((t.sched().gather != gather_lanes::channels || t.sched().copies_input) && t.sched().tile_pixels < g.output[2])
       end = std::min(end, q + g.output[2] - (q - start) % g.output[2]);
     const piece p = {image, q - start, end - start, q - pixels.first};
-    if (t.sched().gather == gather_lanes::channels)
+    if (t.sched().copies_pixels)
+      copy_pixels<T>(t, s, p, c0, c1);
+    else if (t.sched().gather == gather_lanes::channels)
       gather_channels<T>(t, s, p, c0, c1);
     else if (t.sched().turns)
       gather_turned<T>(t, s, p, c0, c1);

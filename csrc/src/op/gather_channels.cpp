@@ -57,8 +57,12 @@ void gather_channels(const task& t, const scratch& s, const piece& p, int64_t c0
   a.fetches_input = t.sched().fetches_input;
   for (int64_t c = c0; c < c1; c += t.sched().channel_group) {
     a.channels = std::min(t.sched().channel_group, c1 - c);
-    a.input = t.input + (p.image * g.input_step[0] + c) * element;
-    if (t.sched().copies_input) copy_window<T>(t, read, reinterpret_cast<T*>(s.planes), a.channels, nullptr, a);
+    a.input = t.input + (p.image * g.input_step[0] + c * g.input_step[3]) * element;
+    if (t.sched().copies_input) {
+      T* const copy = reinterpret_cast<T*>(s.planes);
+      const int64_t pixels = (read.last[0] - read.first[0]) * (read.last[1] - read.first[1]);
+      copy_window<T>(t, read, copy, a.channels, copy + pixels * a.channels + block, a);
+    }
     for (int64_t m = 0; m < g.multiplier; ++m) {
       const int64_t at = m * blocks + c / block;
       a.weights = static_cast<const T*>(t.pack->blocked) + at * g.taps * block;

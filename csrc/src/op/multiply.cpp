@@ -115,7 +115,7 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   multiply_args a = {};
   a.blocks = blocked ? ceil_div(plan.pass_steps, block) : 1;
   a.row_step = plan.reads_input ? g.stride[1] * g.input_step[2] : blocked ? block : 1;
-  a.block_step = plan.reads_input ? (blocked ? block : g.input_step[3]) : blocked ? plan.pitch * block : plan.pitch;
+  a.block_step = plan.reads_input ? block : blocked ? plan.pitch * block : plan.pitch;
   const T* const left = plan.reads_input ? first_input<T>(t, pixels.first) : reinterpret_cast<const T*>(s.pairs);
   a.last_block = blocked ? plan.pass_steps - (a.blocks - 1) * block : plan.steps;
   a.passes = blocked ? g.multiplier : 1;

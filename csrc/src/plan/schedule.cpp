@@ -64,7 +64,8 @@ multiply_lanes choose_multiply(const geometry& g, const kernel_set& k, gather_la
   if (!g.multiplies()) return multiply_lanes::none;
   const bool few = 2 * g.filters() <= k.lanes;  // fits: sizes below 2^60 (make_geometry)
   const bool rows_are_dense = g.output_step[2] == 1 && g.filters() > 1;
-  const bool large = g.image_pixels >= (k.lanes < 16 ? 12 * 12 : 15 * 15);  // fits: constants
+  const bool light = g.op == SEPCONV_POINTWISE && g.stride[1] == 1 && g.channels() <= (1 << 16) / g.filters();  // fits: constants
+  const bool large = g.image_pixels >= (light ? 32 : k.lanes < 16 ? 12 * 12 : 15 * 15);    // fits: constants
   const bool filters_are_dense = g.output_step[3] == 1;
   return gather == gather_lanes::pixels && large && (few || (rows_are_dense && !filters_are_dense)) ? multiply_lanes::pixels
                                                                                         : multiply_lanes::filters;
@@ -80,20 +81,25 @@ int64_t even_pixels(const geometry& g) {
   return g.output[2];
 }
 
+// Whether a 1x1 convolution reads no padding.
+bool reads_no_padding(const geometry& g) {
+  for (std::size_t i : {0, 1})
+    if (g.pad_before[i] > 0 || (g.output[i + 1] - 1) * g.stride[i] >= g.input[i + 1]) return false;  // fits: checked in make_geometry
+  return g.op == SEPCONV_POINTWISE;
+}
+
 // A 1x1 convolution is a product already, of pixels that lie evenly and are more than a micro-tile or two: of channels next to one another,
 // where kernels step over rows, or of pixels. Of few channels and filters, lanes over pixels make more. Those read whole vectors, and planes
 // that don't compete for one set of L1.
 bool reads_input_directly(const geometry& g, const kernel_set& k) {
-  for (std::size_t i : {0, 1})  // padding is read by nobody
-    if (g.pad_before[i] > 0 || (g.output[i + 1] - 1) * g.stride[i] >= g.input[i + 1]) return false;  // fits: checked in make_geometry
   const bool few = 2 * std::max(g.channels(), g.filters()) <= k.lanes;                                       // fits: below 2^60
   const bool blocked = channels_are_dense(g) && k.steps_over_rows && !few;
   const bool over_pixels = choose_multiply(g, k, gather_lanes::pixels) == multiply_lanes::pixels;
   const bool crowded = g.input_step[3] * static_cast<int64_t>(element_size(g.dtype)) % 4096 == 0;  // fits: inside the input
   const bool fills = even_pixels(g) >= k.pixels_vectors * k.lanes;                                 // fits: constants
-  const bool planar = !channels_are_dense(g) && g.input_step[2] == 1 && g.stride[1] == 1 && (!over_pixels || (fills && !crowded));
+  const bool planar = !channels_are_dense(g) && g.input_step[2] == 1 && g.stride[1] == 1 && over_pixels && fills && !crowded;
   const bool enough = even_pixels(g) == g.pixels || even_pixels(g) >= 2 * k.filters_rows;  // fits: constants
-  return g.op == SEPCONV_POINTWISE && (blocked || planar) && enough && !g.pairs && stores_sums(g.dtype);
+  return reads_no_padding(g) && (blocked || planar) && enough && !g.pairs && stores_sums(g.dtype);
 }
 
 bool finishes_in_registers(const sepconv_activation& a) { return a.kind <= SEPCONV_HARD_TANH; }
@@ -141,12 +147,16 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   s.reads_input = reads_input_directly(g, k);
   s.gather = s.reads_input && channels_are_dense(g) ? gather_lanes::channels : choose_gather(g, k);
   s.multiply = choose_multiply(g, k, s.gather);
-  s.turns = !s.reads_input && turns_blocks(g, k, s.gather);
+  s.copies_pixels = !s.reads_input && s.gather == gather_lanes::pixels && g.stride[1] == 1 && reads_no_padding(g);
+  s.turns = !s.reads_input && !s.copies_pixels && turns_blocks(g, k, s.gather);
+  // A multiply over filters takes blocks as they are on the way.
+  const bool blocks = s.multiply == multiply_lanes::filters && (s.copies_pixels || s.turns);
+  if (blocks) s.gather = gather_lanes::channels, s.turns = false;
   s.direct = writes_output_directly(g, s.gather);
   s.flat = !s.direct && !g.multiplies() && s.gather != gather_lanes::pixels && (g.multiplier == 1 || s.gather == gather_lanes::outputs);
   const bool planar = s.gather == gather_lanes::pixels, copies = s.gather != gather_lanes::channels;
   const bool stored_narrow = element_size(g.dtype) < sum_size(g.dtype);
-  s.copies_input = !copies && (stored_narrow || crowds(g, static_cast<int64_t>(m.l2_size)));
+  s.copies_input = !copies && !s.copies_pixels && (blocks || stored_narrow || crowds(g, static_cast<int64_t>(m.l2_size)));
   s.threads = choose_threads(g, m.threads);
   const bool over_pixels = s.multiply == multiply_lanes::pixels;
   const int64_t groups = ceil_div(std::max<int64_t>(g.filters(), 1), k.pixels_rows);
@@ -225,7 +235,9 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   const auto read = [&](int axis, int64_t outputs) {  // fits: checked in make_geometry
     return std::min(g.input[axis + 1], (outputs - 1) * g.stride[axis] + (g.kernel[axis] - 1) * g.dilation[axis] + 1);  // fits
   };
-  if (s.turns) {
+  if (s.copies_pixels) {
+    s.planes_size = aligned(64 * block * element);  // fits: constants
+  } else if (s.turns) {
     // The window, a vector beyond, its rows, lines.
     const int64_t all = checked_add(checked_mul(read(0, rows), read(1, columns), "workspace"), pixels + 65, "workspace");  // fits: below 2^60
     s.planes_size = aligned(checked_mul(all, block * element, "workspace"));                                               // fits: a cache line
@@ -244,12 +256,13 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
     s.planes_size = aligned(checked_mul(checked_add(all, block, "workspace"), element, "workspace"));  // and a vector beyond
     s.offsets_size = aligned(checked_mul(g.taps, int64_t{8}, "kernel"));
   }
-  if (s.copies_input) {
+  if (s.copies_input) {  // of a group: the window, a vector beyond, lines
     const int64_t area = checked_mul(checked_mul(read(0, rows), read(1, columns), "workspace"), element, "workspace");
     const int64_t room = l2 / 4 / std::max<int64_t>(area, 1) / block * block;  // fits: rounds down
     s.channel_group = std::clamp<int64_t>(room, block, s.channel_group);
     const int64_t widened = checked_mul(area, std::min(s.channel_group, g.channels()), "workspace");
-    s.planes_size = aligned(checked_add(widened, block * element, "workspace"));  // and a vector beyond; fits: a cache line
+    const int64_t lines = blocks ? 64 * s.channel_group : 0;                                                    // fits: constants
+    s.planes_size = aligned(checked_add(widened, checked_mul(block + lines, element, "workspace"), "workspace"));  // fits: constants
   }
   if (g.multiplies()) s.tile_size = aligned(s.rows * s.columns * element);  // fits: constants
 

@@ -33,7 +33,8 @@ struct schedule {
   bool flat;    // or leaves scratch as the output will be, [pixel][channel]
   bool reads_input;  // the multiply does, where it lies, of a 1x1 convolution: there is no gather
   bool turns;   // the gather over pixels has its lanes over channels after all: blocks of them are transposed on their way in and out
-  bool copies_input;  // before a filter with lanes over channels, by groups of channels: 16-bit storage, or crowded pixels
+  bool copies_pixels;  // the gather does, of a 1x1 convolution whose channels lie apart
+  bool copies_input;  // before a filter with lanes over channels, by groups of channels: 16-bit storage, crowded pixels, channels apart
   int32_t threads;
   int64_t tile_pixels, tiles;
   int64_t rows, columns;  // of the largest micro-tile, in elements
