@@ -104,13 +104,18 @@ static void multiply(const multiply_args* args) {
 template <class P>
 constexpr int sums_over_pixels = P::lean ? pixels_sums * 2 / 3 : pixels_sums;
 
+// Those of the micro-tile with the most rows; of doubles and of bfloat16 there is no wider one, for the size of their code.
+constexpr int least_vectors = filters_sums / filters_rows;
+template <class T>
+constexpr int vectors_over_filters = sizeof(T) == 4 ? filters_vectors : least_vectors;
+
 // An address for each row fits beside the others.
 constexpr bool steps_over_rows = filters_rows <= 6;
 
 template <class P, int Rows, int Vectors>
 constexpr void fill_vectors(multiply_set& set) {
   if constexpr (Vectors > 0) {
-    constexpr int most = P::lean ? filters_sums / filters_rows : filters_vectors;
+    constexpr int most = P::lean ? least_vectors : vectors_over_filters<typename P::sum>;
     if constexpr (Rows <= filters_rows && Vectors <= most && Rows * Vectors <= filters_sums) {
       set.filters[Rows][Vectors] = multiply<P, Rows, Vectors, steps_over_rows ? 0 : block_channels<typename P::sum>, 1, true>;
       set.planar[Rows][Vectors] = multiply<P, Rows, Vectors, 1, 0, true>;

@@ -23,7 +23,7 @@ constexpr kernel_set make_set() {
   kernel_set set = {};
   set.lanes = lanes<T>;
   set.filters_rows = filters_rows;
-  set.filters_vectors = filters_vectors;
+  set.filters_vectors = vectors_over_filters<T>;
   set.filters_sums = filters_sums;
   set.pixels_rows = pixels_rows;
   set.pixels_vectors = pixels_vectors;
