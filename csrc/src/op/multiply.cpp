@@ -119,7 +119,6 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   const T* const left = plan.reads_input ? first_input<T>(t, pixels.first) : reinterpret_cast<const T*>(s.pairs);
   a.last_block = blocked ? plan.pass_steps - (a.blocks - 1) * block : plan.steps;
   a.passes = blocked ? g.multiplier : 1;
-  if (plan.reads_input && blocked && plan.pass_steps <= 64) a.blocks = 1, a.last_block = plan.pass_steps;
   a.lo = t.last.lo;
   a.hi = t.last.hi;
   const int64_t panel_size = plan.steps * plan.columns * static_cast<int64_t>(sizeof(T));  // fits: below the pack's size

@@ -65,7 +65,7 @@ multiply_lanes choose_multiply(const geometry& g, const kernel_set& k, gather_la
   const bool few = 2 * g.filters() <= k.lanes;  // fits: sizes below 2^60 (make_geometry)
   const bool rows_are_dense = g.output_step[2] == 1 && g.filters() > 1;
   const bool light = g.op == SEPCONV_POINTWISE && g.stride[1] == 1 && g.channels() <= (1 << 16) / g.filters();  // fits: constants
-  const bool large = g.image_pixels >= (light ? 32 : k.lanes < 16 ? 12 * 12 : 15 * 15);    // fits: constants
+  const bool large = g.image_pixels >= (light ? 32 : k.lanes < 16 ? 12 * 12 : 15 * 15);  // fits: constants
   const bool filters_are_dense = g.output_step[3] == 1;
   return gather == gather_lanes::pixels && large && (few || (rows_are_dense && !filters_are_dense)) ? multiply_lanes::pixels
                                                                                         : multiply_lanes::filters;
