@@ -60,7 +60,8 @@ template <class T>
 static void copy_pixels(const task& t, const scratch& s, const piece& p, int64_t c0, int64_t c1) {
   const geometry& g = t.geo();
   const int64_t block = t.sched().gather == gather_lanes::pixels ? 1 : block_channels<T>, plane = t.sched().pitch * block;
-  const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype)), channel = g.input_step[3], pixel = g.input_step[2];
+  const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype)), pixel = g.input_step[2];
+  const ptrdiff_t channel = g.channels() > 1 ? g.input_step[3] : 0;  // a single one's step is anything
   const bool joined = g.stride[0] * g.input_step[1] == g.output[2] * pixel;  // rows, into one
   for (int64_t q = p.first, run; q < p.last; q += run) {
     const int64_t row = q / g.output[2], column = q - row * g.output[2];

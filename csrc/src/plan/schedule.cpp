@@ -95,7 +95,7 @@ bool reads_input_directly(const geometry& g, const kernel_set& k) {
   const bool few = 2 * std::max(g.channels(), g.filters()) <= k.lanes;                                       // fits: below 2^60
   const bool blocked = channels_are_dense(g) && k.steps_over_rows && !few;
   const bool over_pixels = choose_multiply(g, k, gather_lanes::pixels) == multiply_lanes::pixels;
-  const bool crowded = g.input_step[3] * static_cast<int64_t>(element_size(g.dtype)) % 4096 == 0;  // fits: inside the input
+  const bool crowded = g.input_step[3] % (4096 / static_cast<int64_t>(element_size(g.dtype))) == 0;
   const bool fills = even_pixels(g) >= k.pixels_vectors * k.lanes;                                 // fits: constants
   const bool planar = !channels_are_dense(g) && g.input_step[2] == 1 && g.stride[1] == 1 && over_pixels && fills && !crowded;
   const bool enough = even_pixels(g) == g.pixels || even_pixels(g) >= 2 * k.filters_rows;  // fits: constants
