@@ -262,32 +262,23 @@ TEST(multiply, lanes_over_pixels) {
 
 // Every tail that a schedule can ask for has its kernel.
 TEST(multiply, table_has_every_smaller_tile) {
-  for (const std::string& isa : isas()) {
-    const kernel_set& k = *sepconv::find_isa(isa.c_str()).sets[SEPCONV_FLOAT32];
-    const multiply_set& pairs = *sepconv::find_isa(isa.c_str()).pairs;
+  const auto check = [](const multiply_set& k) {
+    EXPECT_EQ(k.lanes % 2, 0);
+    EXPECT_LE(std::max(k.filters_rows, k.pixels_rows), sepconv::max_rows);
+    EXPECT_LE(std::max(k.filters_vectors, k.pixels_vectors), sepconv::max_vectors);
+    EXPECT_GE(k.pixels_sums, k.pixels_rows);
     for (int rows = 1; rows <= sepconv::max_rows; ++rows)
       for (int vectors = 1; vectors <= sepconv::max_vectors; ++vectors) {
-        const bool narrow = vectors <= k.filters_sums / k.filters_rows;
-        EXPECT_EQ(!pairs.filters[rows][vectors], !narrow || !k.filters[rows][vectors]);
-        EXPECT_EQ(!pairs.planar[rows][vectors], !narrow || !k.planar[rows][vectors]);
-        EXPECT_EQ(!pairs.pixels[rows][vectors], rows > k.pixels_rows || vectors > k.pixels_vectors || rows * vectors > pairs.pixels_sums);
+        const bool over_filters = rows <= k.filters_rows && vectors <= k.filters_vectors && rows * vectors <= k.filters_sums;
+        EXPECT_EQ(k.filters[rows][vectors] != nullptr, over_filters);
+        EXPECT_EQ(k.planar[rows][vectors] != nullptr, over_filters);
+        EXPECT_EQ(k.pixels[rows][vectors] != nullptr,
+                  rows <= k.pixels_rows && vectors <= k.pixels_vectors && rows * vectors <= k.pixels_sums);
       }
-    EXPECT_GE(pairs.pixels_sums, k.pixels_rows);
-  }
-  for_each_set([](const kernel_set& k, int32_t dtype) {
-    EXPECT_EQ(k.lanes % 2, 0);
-    EXPECT_LE(k.filters_rows, sepconv::max_rows);
-    EXPECT_LE(k.pixels_rows, sepconv::max_rows);
-    EXPECT_LE(std::max(k.filters_vectors, k.pixels_vectors), sepconv::max_vectors);
-    for (int rows = 1; rows <= k.filters_rows; ++rows)
-      for (int vectors = 1; vectors <= k.filters_vectors; ++vectors) {
-        EXPECT_EQ(!k.filters[rows][vectors], rows * vectors > k.filters_sums);
-        EXPECT_EQ(!k.planar[rows][vectors], rows * vectors > k.filters_sums);
-      }
-    for (int rows = 1; rows <= k.pixels_rows; ++rows)
-      for (int vectors = 1; vectors <= k.pixels_vectors; ++vectors)
-        EXPECT_EQ(!k.pixels[rows][vectors], rows * vectors > k.pixels_sums);
-    EXPECT_GE(k.pixels_sums, k.pixels_rows);
+  };
+  for (const std::string& isa : isas()) check(*sepconv::find_isa(isa.c_str()).pairs);
+  for_each_set([&check](const kernel_set& k, int32_t dtype) {
+    check(k);
     for (const void* p : {reinterpret_cast<const void*>(k.filter_channels), reinterpret_cast<const void*>(k.filter_line),
                           reinterpret_cast<const void*>(k.copy_lines), reinterpret_cast<const void*>(k.store_tile),
                           reinterpret_cast<const void*>(k.move_tile), reinterpret_cast<const void*>(k.activate)})

@@ -183,10 +183,12 @@ constexpr int max_plane = 5;    // taps of an axis of filter_plane
 
 // The micro-kernels of one kind of product, by [rows][vectors] of the micro-tile. A null entry is a shape that is not used.
 struct multiply_set {
+  int32_t lanes;                                        // of a vector of T
+  int32_t filters_rows, filters_vectors, filters_sums;  // the most of `filters` and `planar`: pixels, filter vectors, both
+  int32_t pixels_rows, pixels_vectors, pixels_sums;     // the most of `pixels`: filters, pixel vectors, both
   multiply_fn filters[max_rows + 1][max_vectors + 1];  // pixels in blocks, [K / block][pixel][block]
   multiply_fn planar[max_rows + 1][max_vectors + 1];   // pixels in planes, [K][pixel]
   multiply_fn pixels[max_rows + 1][max_vectors + 1];
-  int32_t pixels_sums;  // the most rows * vectors of `pixels`
   bool stores_parts;    // they store any number of columns
   bool steps_over_rows;  // `filters` takes any row_step
 };
@@ -201,9 +203,6 @@ struct pair_set : multiply_set {
 
 // The kernels of one instruction set and storage type; its products are those of T.
 struct kernel_set : multiply_set {
-  int32_t lanes;  // of a vector of T
-  int32_t filters_rows, filters_vectors, filters_sums;  // the most of a micro-tile with lanes over filters: pixels, filter vectors, both
-  int32_t pixels_rows, pixels_vectors;                  // the most of a micro-tile with lanes over pixels: filters, pixel vectors
   filter_channels_fn filter_channels;
   filter_line_fn filter_line;
   filter_plane_fn filter_plane[max_plane + 1];  // by taps of an axis

@@ -101,13 +101,11 @@ static void multiply(const multiply_args* args) {
   } while (++panel < g.panels);
 }
 
+// Of doubles and of bfloat16 there are fewer shapes, for the size of their code: over filters none wider than that with the most rows.
+template <class P>
+constexpr int vectors_over_filters = P::lean || sizeof(typename P::sum) == 8 ? filters_sums / filters_rows : filters_vectors;
 template <class P>
 constexpr int sums_over_pixels = P::lean ? pixels_sums * 2 / 3 : pixels_sums;
-
-// Those of the micro-tile with the most rows; of doubles and of bfloat16 there is no wider one, for the size of their code.
-constexpr int least_vectors = filters_sums / filters_rows;
-template <class T>
-constexpr int vectors_over_filters = sizeof(T) == 4 ? filters_vectors : least_vectors;
 
 // An address for each row fits beside the others.
 constexpr bool steps_over_rows = filters_rows <= 6;
@@ -115,8 +113,7 @@ constexpr bool steps_over_rows = filters_rows <= 6;
 template <class P, int Rows, int Vectors>
 constexpr void fill_vectors(multiply_set& set) {
   if constexpr (Vectors > 0) {
-    constexpr int most = P::lean ? least_vectors : vectors_over_filters<typename P::sum>;
-    if constexpr (Rows <= filters_rows && Vectors <= most && Rows * Vectors <= filters_sums) {
+    if constexpr (Rows <= filters_rows && Vectors <= vectors_over_filters<P> && Rows * Vectors <= filters_sums) {
       set.filters[Rows][Vectors] = multiply<P, Rows, Vectors, steps_over_rows ? 0 : block_channels<typename P::sum>, 1, true>;
       set.planar[Rows][Vectors] = multiply<P, Rows, Vectors, 1, 0, true>;
     }
@@ -126,15 +123,26 @@ constexpr void fill_vectors(multiply_set& set) {
   }
 }
 
-template <class P, int Rows = max_rows>
+template <class P, int Rows>
 constexpr void fill_rows(multiply_set& set) {
-  set.stores_parts = P::stores_parts;
-  set.steps_over_rows = steps_over_rows;
-  set.pixels_sums = sums_over_pixels<P>;
   if constexpr (Rows > 0) {
     fill_vectors<P, Rows, max_vectors>(set);
     fill_rows<P, Rows - 1>(set);
   }
+}
+
+template <class P>
+constexpr void fill_products(multiply_set& set) {
+  set.lanes = lanes<typename P::sum>;
+  set.filters_rows = filters_rows;
+  set.filters_vectors = vectors_over_filters<P>;
+  set.filters_sums = filters_sums;
+  set.pixels_rows = pixels_rows;
+  set.pixels_vectors = pixels_vectors;
+  set.pixels_sums = sums_over_pixels<P>;
+  set.stores_parts = P::stores_parts;
+  set.steps_over_rows = steps_over_rows;
+  fill_rows<P, max_rows>(set);
 }
 
 }  // namespace SEPCONV_ISA

@@ -8,7 +8,7 @@ namespace SEPCONV_ISA {
 constexpr pair_set make_pairs() {
   constexpr bool packed = bfloats::packed;
   pair_set set = {};
-  fill_rows<bfloats>(set);
+  fill_products<bfloats>(set);
   set.packed = packed;
   set.pair_blocks = pair_blocks<packed>;
   set.pair_planes = pair_planes<packed>;

@@ -21,13 +21,7 @@ namespace SEPCONV_ISA {
 template <class S, class T>
 constexpr kernel_set make_set() {
   kernel_set set = {};
-  set.lanes = lanes<T>;
-  set.filters_rows = filters_rows;
-  set.filters_vectors = vectors_over_filters<T>;
-  set.filters_sums = filters_sums;
-  set.pixels_rows = pixels_rows;
-  set.pixels_vectors = pixels_vectors;
-  fill_rows<numbers<T>>(set);
+  fill_products<numbers<T>>(set);
   set.filter_channels = filter_channels<T>;
   set.filter_line = filter_line<T>;
 #if SEPCONV_ISA_NUMBER != 1  // filter_line will do for the baseline, whose multiply-adds are calls

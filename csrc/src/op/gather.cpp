@@ -35,6 +35,12 @@ pixel_place place(const geometry& g, int64_t q) {
   return p;
 }
 
+ptrdiff_t input_pixel(const geometry& g, int64_t q) {
+  const int64_t image = q / g.image_pixels, pixel = q - image * g.image_pixels;
+  const int64_t row = pixel / g.output[2], column = pixel - row * g.output[2];
+  return image * g.input_step[0] + row * g.stride[0] * g.input_step[1] + column * g.stride[1] * g.input_step[2];
+}
+
 template <class T>
 void load_pixels(const kernel_set& storage, const kernel_set& sums, const pixel_source& from, int64_t pixels, int64_t channels, T* to,
                  ptrdiff_t step, T* lines) {
@@ -64,10 +70,8 @@ static void copy_pixels(const task& t, const scratch& s, const piece& p, int64_t
   const ptrdiff_t channel = g.channels() > 1 ? g.input_step[3] : 0;  // a single one's step is anything
   const bool joined = g.stride[0] * g.input_step[1] == g.output[2] * pixel;  // rows, into one
   for (int64_t q = p.first, run; q < p.last; q += run) {
-    const int64_t row = q / g.output[2], column = q - row * g.output[2];
-    run = joined ? p.last - q : std::min(p.last - q, g.output[2] - column);
-    const ptrdiff_t at = p.image * g.input_step[0] + row * g.stride[0] * g.input_step[1] + column * pixel;
-    const char* from = t.input + (at + c0 * channel) * element;
+    run = joined ? p.last - q : std::min(p.last - q, g.output[2] - q % g.output[2]);
+    const char* from = t.input + (input_pixel(g, p.image * g.image_pixels + q) + c0 * channel) * element;
     T* to = reinterpret_cast<T*>(s.rows) + c0 / block * plane + (p.at + q - p.first) * block;
     if (block == 1) t.kernels().copy_lines(from, channel, pixel, c1 - c0, run, to, plane);
     for (int64_t c = c0; block > 1 && c < c1; c += block, from += block * channel * element, to += plane)

@@ -90,14 +90,10 @@ template <class T>
   kernel(&a);
 }
 
-// What a 1x1 convolution reads for pixel q.
+// What is multiplied: the input itself from this pixel on, or scratch.
 template <class T>
-const T* first_input(const task& t, int64_t q) {
-  const geometry& g = t.geo();
-  const int64_t image = q / g.image_pixels, pixel = q - image * g.image_pixels, row = pixel / g.output[2];
-  const int64_t column = pixel - row * g.output[2];
-  return reinterpret_cast<const T*>(t.input) + image * g.input_step[0] + row * g.stride[0] * g.input_step[1] +
-         column * g.stride[1] * g.input_step[2];
+const T* operand(const task& t, const scratch& s, int64_t q) {
+  return t.sched().reads_input ? reinterpret_cast<const T*>(t.input) + input_pixel(t.geo(), q) : reinterpret_cast<const T*>(s.pairs);
 }
 
 // Lanes over filters: rows are pixels of scratch, in blocks of channels or in planes; or of the input.
@@ -116,7 +112,7 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   a.blocks = blocked ? ceil_div(plan.pass_steps, block) : 1;
   a.row_step = plan.reads_input ? g.stride[1] * g.input_step[2] : blocked ? block : 1;
   a.block_step = plan.reads_input ? block : blocked ? plan.pitch * block : plan.pitch;
-  const T* const left = plan.reads_input ? first_input<T>(t, pixels.first) : reinterpret_cast<const T*>(s.pairs);
+  const T* const left = operand<T>(t, s, pixels.first);
   a.last_block = blocked ? plan.pass_steps - (a.blocks - 1) * block : plan.steps;
   a.passes = blocked ? g.multiplier : 1;
   a.lo = t.last.lo;
@@ -199,7 +195,7 @@ void multiply_pixels(const task& t, const scratch& s, pixel_range pixels, int64_
   a.last_block = plan.steps;
   a.passes = 1;
   a.lane_step = plan.reads_input ? g.input_step[3] : plan.pitch;
-  const T* const right = plan.reads_input ? first_input<T>(t, pixels.first) : reinterpret_cast<const T*>(s.pairs);
+  const T* const right = operand<T>(t, s, pixels.first);
   a.lo = t.last.lo;
   a.hi = t.last.hi;
   // A few rows of weights stay in L1 while all pixels pass; those of whole columns that go straight to the output in a row.

@@ -98,4 +98,7 @@ struct pixel_place {
 
 pixel_place place(const geometry& g, int64_t q);
 
+// Element of the input, channel 0, that a 1x1 convolution without padding reads for that pixel.
+ptrdiff_t input_pixel(const geometry& g, int64_t q);
+
 }  // namespace sepconv

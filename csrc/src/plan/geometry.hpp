@@ -44,4 +44,7 @@ sepconv_dtype sum_dtype(sepconv_dtype dtype);   // of sums, and of weights
 std::size_t sum_size(sepconv_dtype dtype);
 bool stores_sums(int32_t dtype);                // whether storage has the type of sums
 
+// Whether what lies `step` elements of `size` bytes apart competes for few sets of L1 and L2: a multiple of `period` bytes, a power of two.
+inline bool crowds(ptrdiff_t step, std::size_t size, std::size_t period) { return step % static_cast<ptrdiff_t>(period / size) == 0; }
+
 }  // namespace sepconv

@@ -95,9 +95,9 @@ bool reads_input_directly(const geometry& g, const kernel_set& k) {
   const bool few = 2 * std::max(g.channels(), g.filters()) <= k.lanes;                                       // fits: below 2^60
   const bool blocked = channels_are_dense(g) && k.steps_over_rows && !few;
   const bool over_pixels = choose_multiply(g, k, gather_lanes::pixels) == multiply_lanes::pixels;
-  const bool crowded = g.input_step[3] % (4096 / static_cast<int64_t>(element_size(g.dtype))) == 0;
   const bool fills = even_pixels(g) >= k.pixels_vectors * k.lanes;                                 // fits: constants
-  const bool planar = !channels_are_dense(g) && g.input_step[2] == 1 && g.stride[1] == 1 && over_pixels && fills && !crowded;
+  const bool lie_apart = !channels_are_dense(g) && !crowds(g.input_step[3], element_size(g.dtype), 4096);
+  const bool planar = lie_apart && g.input_step[2] == 1 && g.stride[1] == 1 && over_pixels && fills;
   const bool enough = even_pixels(g) == g.pixels || even_pixels(g) >= 2 * k.filters_rows;  // fits: constants
   return reads_no_padding(g) && (blocked || planar) && enough && !g.pairs && stores_sums(g.dtype);
 }
@@ -114,11 +114,10 @@ bool writes_output_directly(const geometry& g, gather_lanes gather) {
 
 // Pixels a multiple of 4 KiB apart share one set of L1, so that a bare filter, which has no other work to hide it, waits for L2 at each
 // load. Where an image isn't far away, a group of its channels is copied first.
-bool crowds(const geometry& g, int64_t l2) {
-  const int64_t element = static_cast<int64_t>(element_size(g.dtype));
-  const int64_t pixel = std::abs(g.input_step[2]) * element;                          // fits: inside the input
+bool crowded_and_near(const geometry& g, int64_t l2) {
+  const int64_t pixel = std::abs(g.input_step[2]) * static_cast<int64_t>(element_size(g.dtype));  // fits: inside the input
   const bool near = g.input[1] * g.input[2] <= 2 * l2 / std::max<int64_t>(pixel, 1);  // fits: likewise
-  return !g.multiplies() && g.taps > 1 && g.stride == pair{1, 1} && g.image_pixels >= 32 && pixel > 0 && pixel % 4096 == 0 && near;
+  return !g.multiplies() && g.taps > 1 && g.stride == pair{1, 1} && g.image_pixels >= 32 && pixel > 0 && crowds(pixel, 1, 4096) && near;
 }
 
 // Small problems stay on one thread: a region costs about a microsecond, and 2 Mflop take ten.
@@ -133,10 +132,10 @@ std::size_t aligned(int64_t size) {
 
 }  // namespace
 
-tile_shape filters_tile(const kernel_set& k, int64_t filters, bool narrow) {
+tile_shape filters_tile(const multiply_set& k, int64_t filters) {
   const int64_t usual = k.filters_sums / k.filters_rows, vectors = ceil_div(std::max<int64_t>(filters, 1), k.lanes), most = k.filters_vectors;
   // A vector alone has too few sums to keep multipliers busy. Of many it is a small part, and wide tiles read weights more often.
-  const bool wide = !narrow && most > usual && vectors % usual == 1 && vectors % most != 1 && vectors < 16;
+  const bool wide = most > usual && vectors % usual == 1 && vectors % most != 1 && vectors < 16;
   return {wide ? k.filters_sums / most : k.filters_rows, wide ? most : usual};
 }
 
@@ -156,14 +155,14 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   s.flat = !s.direct && !g.multiplies() && s.gather != gather_lanes::pixels && (g.multiplier == 1 || s.gather == gather_lanes::outputs);
   const bool planar = s.gather == gather_lanes::pixels, copies = s.gather != gather_lanes::channels;
   const bool stored_narrow = element_size(g.dtype) < sum_size(g.dtype);
-  s.copies_input = !copies && !s.copies_pixels && (blocks || stored_narrow || crowds(g, static_cast<int64_t>(m.l2_size)));
+  s.copies_input = !copies && !s.copies_pixels && (blocks || stored_narrow || crowded_and_near(g, static_cast<int64_t>(m.l2_size)));
   s.threads = choose_threads(g, m.threads);
   const bool over_pixels = s.multiply == multiply_lanes::pixels;
-  const int64_t groups = ceil_div(std::max<int64_t>(g.filters(), 1), k.pixels_rows);
-  const tile_shape shape = filters_tile(k, g.filters(), pairs);
+  const multiply_set& products = pairs ? static_cast<const multiply_set&>(*pairs) : k;
+  const int64_t groups = ceil_div(std::max<int64_t>(g.filters(), 1), products.pixels_rows);
+  const tile_shape shape = filters_tile(products, g.filters());
   s.rows = over_pixels ? ceil_div(g.filters(), groups) : shape.rows;  // filters in even panels
-  const int64_t sums = pairs ? pairs->pixels_sums : k.pixels_sums;
-  const int64_t vectors = over_pixels ? std::min<int64_t>(k.pixels_vectors, sums / s.rows) : shape.vectors;
+  const int64_t vectors = over_pixels ? std::min<int64_t>(products.pixels_vectors, products.pixels_sums / s.rows) : shape.vectors;
   s.columns = vectors * k.lanes;                           // fits: constants
   const int64_t micro = over_pixels ? s.columns : s.rows;  // pixels of a micro-tile
 

@@ -13,6 +13,7 @@
 
 namespace sepconv {
 
+struct multiply_set;
 struct kernel_set;
 struct pair_set;
 
@@ -58,7 +59,7 @@ struct tile_shape {
   int64_t rows, vectors;
 };
 
-tile_shape filters_tile(const kernel_set& kernels, int64_t filters, bool narrow = false);
+tile_shape filters_tile(const multiply_set& products, int64_t filters);
 
 // `pairs` where products are those of bfloat16.
 schedule make_schedule(const geometry& g, const kernel_set& kernels, const machine& machine, const pair_set* pairs = nullptr);

@@ -166,9 +166,8 @@ bool fills_blocks(const sepconv_vjp& v, int64_t channel) {
   return v.storage == v.sums && v.repeats == 1 && std::min(v.width, v.channels - channel) % v.block == 0;
 }
 
-// Whether pixels are no multiple of so many blocks apart; else those of a chunk compete for a few sets of L1 and L2, and are copied.
-bool spread(const sepconv_vjp& v, ptrdiff_t pixel, int64_t blocks) { return pixel % (blocks * v.block) != 0; }  // fits: constants
-constexpr int64_t crowded_blocks = 32;  // for a bare convolution: 2 KiB
+// Pixels of a chunk that crowd are copied: they are a multiple of so many bytes apart.
+constexpr std::size_t crowded_rows = 512, crowded_windows = 2048;  // of a 1x1 convolution, and of a bare one
 
 // Of a 1x1 convolution: pixel by pixel.
 bool takes_every_pixel(const geometry& g) {
@@ -199,20 +198,20 @@ derivative_source source_of(const sepconv_activation& a) {
 
 bool reads_directly(const sepconv_vjp& v, int64_t channel) {
   const quad& step = v.geometry.input_step;
-  return fills_blocks(v, channel) && step[3] == 1 && (v.geometry.multiplies() || spread(v, step[2], crowded_blocks));
+  return fills_blocks(v, channel) && step[3] == 1 && (v.geometry.multiplies() || !crowds(step[2], sum_size(v.geometry.dtype), crowded_windows));
 }
 
 bool reads_gradient_directly(const sepconv_vjp& v, int64_t channel) {
   const geometry& g = v.geometry;
   const bool rows = !g.multiplies() && v.multiplier == 1 && v.last == derivative_source::none;
-  const bool lies = g.output_step[3] == 1 && spread(v, g.output_step[2], crowded_blocks);
+  const bool lies = g.output_step[3] == 1 && !crowds(g.output_step[2], sum_size(g.dtype), crowded_windows);
   return rows && lies && fills_blocks(v, channel) && g.output_step[1] == g.output[2] * g.output_step[2];  // fits: inside the output
 }
 
 bool rows_are_input(const sepconv_vjp& v, int64_t channel) {
   const quad& step = v.geometry.input_step;
   const bool even = step[1] == v.geometry.input[2] * step[2];  // fits: inside the input
-  return takes_every_pixel(v.geometry) && even && spread(v, step[2], 8) && reads_directly(v, channel);
+  return takes_every_pixel(v.geometry) && even && !crowds(step[2], sum_size(v.geometry.dtype), crowded_rows) && reads_directly(v, channel);
 }
 
 bool row_gradients_are_inputs(const sepconv_vjp& v, int64_t channel) {
@@ -263,7 +262,7 @@ sepconv_vjp make_vjp(const sepconv_spec& spec, int32_t wanted, const int64_t* gr
   // Four blocks: rows of a chunk stay in L1, and the masked gradient, from L2 or beyond, passes by as seldom as that allows. Of a bare
   // convolution with few taps, which leave it to memory, eight, a run long enough to be fetched ahead, unless they are copied (see
   // reads_directly; the shape alone decides, since slabs and so sums follow from it).
-  const bool copied = g.channels() % (crowded_blocks * v.block) == 0;  // fits: constants
+  const bool copied = crowds(g.channels(), sum_size(g.dtype), crowded_windows);
   const int64_t blocks = ceil_div(v.channels, v.block), most_blocks = g.multiplies() || g.taps > 9 || copied ? 4 : 8;
   v.width = ceil_div(blocks, ceil_div(blocks, most_blocks)) * v.block;  // fits: at most eight blocks
   v.groups = ceil_div(v.channels, v.width);
