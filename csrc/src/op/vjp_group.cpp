@@ -160,7 +160,7 @@ class group_run {
     a.output_block = v_.block;
     a.output_pixel = v_.width;
     a.output_padded = true;
-    a.fetches_input = reads_directly(v_, c_.first);
+    a.fetches_input = reads_directly(v_, c_.first) && may_fetch_ahead(g_);
     v_.sums->filter_channels(&a);
     const sepconv_activation& f = g_.depthwise_activation;
     if (v_.middle == derivative_source::argument) std::copy(rows, rows + count, mine(v_.before));

@@ -132,6 +132,8 @@ std::size_t aligned(int64_t size) {
 
 }  // namespace
 
+bool may_fetch_ahead(const geometry& g) { return g.stride[1] == 1 || !crowds(g.stride[1] * g.input_step[2], element_size(g.dtype), 1024); }
+
 tile_shape filters_tile(const multiply_set& k, int64_t filters) {
   const int64_t usual = k.filters_sums / k.filters_rows, vectors = ceil_div(std::max<int64_t>(filters, 1), k.lanes), most = k.filters_vectors;
   // A vector alone has too few sums to keep multipliers busy. Of many it is a small part, and wide tiles read weights more often.
@@ -222,7 +224,7 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   s.panels_together = together >= panels ? std::max<int64_t>(panels, 1) : part;
   s.channel_group = 256;
   const int64_t input_size = checked_mul(checked_mul(g.input[1], g.input[2], "input"), checked_mul(g.channels(), element, "input"), "input");
-  s.fetches_input = !s.copies_input && input_size > l2;
+  s.fetches_input = !s.copies_input && input_size > l2 && may_fetch_ahead(g);
   // An odd number of cache lines, so that the planes or blocks of one pixel don't compete for the same sets of L1.
   const int64_t lines = planar ? ceil_div(round_up(pixels, over_pixels ? s.columns : k.lanes, "workspace"), block) : pixels;
   s.pitch = checked_mul((lines | 1), planar ? block : 1, "workspace");

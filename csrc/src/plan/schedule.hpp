@@ -61,6 +61,9 @@ struct tile_shape {
 
 tile_shape filters_tile(const multiply_set& products, int64_t filters);
 
+// Whether the depthwise filter may fetch what the next outputs read: not where pixels of a strided image crowd, and those in use would go.
+bool may_fetch_ahead(const geometry& g);
+
 // `pairs` where products are those of bfloat16.
 schedule make_schedule(const geometry& g, const kernel_set& kernels, const machine& machine, const pair_set* pairs = nullptr);
 
