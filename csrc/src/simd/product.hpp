@@ -9,18 +9,33 @@
 namespace sepconv {
 namespace SEPCONV_ISA {
 
-// fma(a, b, sum), in the register of the sum. With 16 of them, most full of sums, GCC else moves sums about and loads columns again and again.
-template <class T>
-SEPCONV_INLINE vec<T> fma_in_place(vec<T> a, vec<T> b, vec<T> sum) {
+// sums += row * columns, where the row is one number. Of 16 registers, most are full of sums, which GCC else moves about.
+template <class T, int Vectors>
+SEPCONV_INLINE void add_row(const T* row, const vec<T> (&column)[Vectors], vec<T> (&sum)[Vectors]) {
 #if SEPCONV_ISA_NUMBER == 2
-  if constexpr (sizeof(T) == 4)
-    asm("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
-  else
-    asm("vfmadd231pd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
-  return sum;
-#else
-  return fma(a, b, sum);
+  if constexpr (sizeof(T) == 4 && Vectors == 2) {
+    const vec<T> a = column[0], b = column[1];
+    vec<T> x = sum[0], y = sum[1], all;
+    asm("vbroadcastss %3, %2\n\tvfmadd231ps %4, %2, %0\n\tvfmadd231ps %5, %2, %1"
+        : "+x"(x), "+x"(y), "=&x"(all)
+        : "m"(*row), "x"(a), "x"(b));
+    sum[0] = x;
+    sum[1] = y;
+    return;
+  } else if constexpr (sizeof(T) == 4 && Vectors == 3) {
+    const vec<T> a = column[0], b = column[1], c = column[2];
+    vec<T> x = sum[0], y = sum[1], z = sum[2], all;
+    asm("vbroadcastss %4, %3\n\tvfmadd231ps %5, %3, %0\n\tvfmadd231ps %6, %3, %1\n\tvfmadd231ps %7, %3, %2"
+        : "+x"(x), "+x"(y), "+x"(z), "=&x"(all)
+        : "m"(*row), "x"(a), "x"(b), "x"(c));
+    sum[0] = x;
+    sum[1] = y;
+    sum[2] = z;
+    return;
+  }
 #endif
+  const vec<T> all = broadcast(*row);
+  unroll<Vectors>::run([&](auto v) { sum[decltype(v)::value] = fma(all, column[decltype(v)::value], sum[decltype(v)::value]); });
 }
 
 // The floating-point modes of a chain: the default ones.
@@ -38,8 +53,10 @@ struct numbers {
   typedef default_modes modes;
 
   static SEPCONV_INLINE vector load(const T* p) { return SEPCONV_ISA::load(p); }
-  static SEPCONV_INLINE vector broadcast(const T* p) { return SEPCONV_ISA::broadcast(*p); }
-  static SEPCONV_INLINE vec<T> add(vector a, vector b, vec<T> s) { return fma_in_place<T>(a, b, s); }
+  template <int Vectors>
+  static SEPCONV_INLINE void add(const T* row, const vector (&column)[Vectors], vec<T> (&sum)[Vectors]) {
+    add_row(row, column, sum);
+  }
 };
 
 #if defined(__AVX512BF16__)
@@ -54,14 +71,16 @@ struct bfloats {
   static SEPCONV_INLINE vector load(const bfloat_pair* p) {
     return reinterpret_cast<vector>(SEPCONV_ISA::load(reinterpret_cast<const float*>(p)));
   }
-  static SEPCONV_INLINE vector broadcast(const bfloat_pair* p) {
+  template <int Vectors>
+  static SEPCONV_INLINE void add(const bfloat_pair* row, const vector (&column)[Vectors], vec<float> (&sum)[Vectors]) {
     uint32_t bits;
-    __builtin_memcpy(&bits, p, sizeof(bits));
-    return bits - vector{};
-  }
-  static SEPCONV_INLINE vec<float> add(vector a, vector b, vec<float> s) {
-    return reinterpret_cast<vec<float>>(
-        _mm512_dpbf16_ps(reinterpret_cast<__m512>(s), reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b)));
+    __builtin_memcpy(&bits, row, sizeof(bits));
+    const vector all = bits - vector{};
+    unroll<Vectors>::run([&](auto v) {
+      vec<float>& s = sum[decltype(v)::value];
+      s = reinterpret_cast<vec<float>>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(s), reinterpret_cast<__m512bh>(all),
+                                                        reinterpret_cast<__m512bh>(column[decltype(v)::value])));
+    });
   }
 };
 
@@ -95,11 +114,16 @@ struct bfloats : numbers<float> {
 // is tiny but not 0, nothing overflows there: products and sums that cancel to so little are small themselves.
 struct bfloats : numbers<float> {
   static constexpr bool packed = false, stores_parts = false, lean = true;
-  static SEPCONV_INLINE vec<float> add(vec<float> a, vec<float> b, vec<float> s) {
+  static SEPCONV_INLINE vec<float> flushed(vec<float> a, vec<float> b, vec<float> s) {
     const vec<float> sum = fma(a, b, s), high = fma(a * 0x1p24f, b, s * 0x1p24f);
     const ivec<float> tiny = (bits<float>(sum) & 0x7fffffff) <= 0x00800000;  // up to the least normal number
-    const ivec<float> denormal = (bits<float>(high) & 0x7fffffff) < bits<float>(SEPCONV_ISA::broadcast(0x1p-102f));
+    const ivec<float> denormal = (bits<float>(high) & 0x7fffffff) < bits<float>(broadcast(0x1p-102f));
     return from_bits<float>(bits<float>(sum) & ~(tiny & denormal & 0x7fffffff));
+  }
+  template <int Vectors>
+  static SEPCONV_INLINE void add(const float* row, const vector (&column)[Vectors], vec<float> (&sum)[Vectors]) {
+    const vec<float> all = broadcast(*row);
+    unroll<Vectors>::run([&](auto v) { sum[decltype(v)::value] = flushed(all, column[decltype(v)::value], sum[decltype(v)::value]); });
   }
 };
 
