@@ -79,7 +79,7 @@ struct patch_3x3 {
         unroll<Columns + 2>::run([&](auto q) {
           constexpr int at = decltype(q)::value;
           constexpr bool tested = may_lie_outside(at, Columns, 3, 1);
-          if (!tested || taps.bits >> at & 1) {
+          if (!tested || __builtin_expect(taps.bits >> at & 1, 1)) {
             const vec<T> value = load(column);
             unroll<Rows>::run([&](auto r) {
               constexpr int row = decltype(r)::value, tap_row = line - row;
@@ -121,7 +121,7 @@ struct slide {
       unroll<(Columns - 1) * Stride + Width>::run([&](auto q) {
         constexpr int at = decltype(q)::value;
         constexpr bool tested = may_lie_outside(at, Columns, Width, Stride);
-        if (!tested || taps.bits >> at & 1) {
+        if (!tested || __builtin_expect(taps.bits >> at & 1, 1)) {
           unroll<V>::run([&](auto part) {
             constexpr int v = decltype(part)::value;
             const vec<T> value = load(column + v * lanes<T>);

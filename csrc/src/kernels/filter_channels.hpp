@@ -7,27 +7,26 @@
 namespace sepconv {
 namespace SEPCONV_ISA {
 
-// A block of pixels, V vectors of channels from c on.
+// A block of pixels, V vectors of channels from c on. x, weights w and outputs y are theirs.
 template <class T, class Body, int V, int Rows, int Columns>
 SEPCONV_INLINE void filter_vectors(const filter_channels_args& g, const T* x, const tap_window& taps, const T* w, T* y, int64_t c) {
-  const int64_t all_taps = g.kernel_height * g.kernel_width;
-  const int64_t block = c / block_channels<T>, lane = c % block_channels<T>, count = g.channels - c;
+  const int64_t count = g.channels - c;
   const T* const bias = static_cast<const T*>(g.bias) + c;
-  T* const target = y + block * g.output_block + lane;
   vec<T> sum[Rows][Columns * V] = {};
   const bool whole = V > 1 || count >= lanes<T>, part = V == 1 && (masked_stores_are_free || (!whole && !g.output_padded));
   const int64_t held = whole ? lanes<T> : count;
   if (whole || !Body::partial)
-    Body::template run<true, V>(x + c, taps, w + block * all_taps * block_channels<T> + lane, sum, count);
+    Body::template run<true, V>(x, taps, w, sum, count);
   else if constexpr (Body::partial)
-    Body::template run<false, V>(x + c, taps, w + block * all_taps * block_channels<T> + lane, sum, count);
+    Body::template run<false, V>(x, taps, w, sum, count);
   finish_sums<true, T>(g, sum, [&](auto, auto p) __attribute__((always_inline)) { return load(bias + decltype(p)::value % V * lanes<T>); });
+  const ptrdiff_t column = taps.output_column, line_step = g.output_width * g.output_pixel;
   unroll<Rows>::run([&](auto r) {
     constexpr int row = decltype(r)::value;
-    T* line = target + row * g.output_width * g.output_pixel;
+    T* line = y + row * line_step;
     unroll<Columns * V>::run([&](auto p) {
       const vec<T> out = sum[row][decltype(p)::value];
-      T* const to = line + decltype(p)::value / V * taps.output_column + decltype(p)::value % V * lanes<T>;
+      T* const to = line + decltype(p)::value / V * column + decltype(p)::value % V * lanes<T>;
       if (!part)
         store(to, out);
       else if constexpr (SEPCONV_ISA_NUMBER == 2)
@@ -42,12 +41,17 @@ SEPCONV_INLINE void filter_vectors(const filter_channels_args& g, const T* x, co
 template <class T, class Body, int Rows, int Columns>
 static void filter_pixels(const filter_channels_args& g, const T* x, const tap_window& taps, T* y) {
   const T* w = static_cast<const T*>(g.weights) + taps.first_tap * block_channels<T>;
-  constexpr int together = Body::vectors;
-  int64_t c = 0;
-  if constexpr (together > 1)
-    for (; c + together * lanes<T> <= g.channels; c += together * lanes<T>)
-      filter_vectors<T, Body, together, Rows, Columns>(g, x, taps, w, y, c);
-  for (; c < g.channels; c += lanes<T>) filter_vectors<T, Body, 1, Rows, Columns>(g, x, taps, w, y, c);
+  const ptrdiff_t w_step = g.kernel_height * g.kernel_width * block_channels<T>, y_step = g.output_block;
+  for (int64_t c = 0; c < g.channels; w += w_step, y += y_step) {
+    if constexpr (Body::vectors > 1)
+      if (c + block_channels<T> <= g.channels) {
+        filter_vectors<T, Body, Body::vectors, Rows, Columns>(g, x + c, taps, w, y, c);
+        c += block_channels<T>;
+        continue;
+      }
+    for (int64_t lane = 0; lane < block_channels<T> && c < g.channels; lane += lanes<T>, c += lanes<T>)
+      filter_vectors<T, Body, 1, Rows, Columns>(g, x + c, taps, w + lane, y + lane, c);
+  }
 }
 
 // A body's instances by number of rows and columns.
