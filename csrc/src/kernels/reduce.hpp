@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/tiles.hpp"
+#include "simd/product.hpp"
 
 namespace sepconv {
 namespace SEPCONV_ISA {
@@ -20,17 +21,16 @@ static void outer_tile(const outer_args& g, const T* a, const T* (&column)[Vecto
   vec<T> sum[outer_rows][Vectors] = {};
   const ptrdiff_t row_step = g.rows.pixel, column_step = g.columns.pixel;
   ptrdiff_t at = 0;  // all column pointers advance alike
-  for (int64_t p = 0; p < g.pixels; ++p, a += row_step, at += column_step) {
+  const auto pixel = [&](auto) __attribute__((always_inline)) {
     vec<T> b[Vectors];
     unroll<Vectors>::run([&](auto v) { b[decltype(v)::value] = load(column[decltype(v)::value] + at); });
-    unroll<outer_rows>::run([&](auto r) {
-      const vec<T> row = broadcast(a[decltype(r)::value]);
-      unroll<Vectors>::run([&](auto v) {
-        vec<T>& s = sum[decltype(r)::value][decltype(v)::value];
-        s = fma(row, b[decltype(v)::value], s);
-      });
-    });
-  }
+    unroll<outer_rows>::run([&](auto r) { add_row(a + decltype(r)::value, b, sum[decltype(r)::value]); });
+    a += row_step;
+    at += column_step;
+  };
+  int64_t p = g.pixels;
+  for (; p > 1; p -= 2) unroll<2>::run(pixel);
+  if (p > 0) pixel(0);
   const bool whole = columns >= Vectors * lanes<T>, add = g.add;
   unroll<outer_rows>::run([&](auto r) {
     if (decltype(r)::value >= rows) return;
