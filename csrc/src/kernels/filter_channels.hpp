@@ -77,10 +77,14 @@ struct blocks_of {
   }
 };
 
-// Pieces of even size, at most `most`.
-SEPCONV_INLINE int64_t even_piece(int64_t count, int64_t most) {
-  const int64_t pieces = (count + most - 1) / most;
-  return (count + pieces - 1) / pieces;
+// `count` in as few pieces of at most `most` as possible: of `size`, the first `longer` of them one longer.
+struct even_pieces {
+  int64_t size, longer;
+};
+
+SEPCONV_INLINE even_pieces cut(int64_t count, int64_t most) {
+  const int64_t pieces = (count + most - 1) / most, size = count / pieces;
+  return {size, count - size * pieces};
 }
 
 // How dilation turns one row into several without: columns a dilation apart, read by outputs a period apart.
@@ -141,23 +145,26 @@ static void filter_rows(const filter_channels_args& g, const column_phases& phas
     const int64_t first_inner = steps_to(start, stride);
     int64_t end_inner = steps_to(start + width - 1 - size, stride);
     if (end_inner > count) end_inner = count;
-    for (int64_t at = 0, run; at < count; at += run) {
-      const int64_t left = start + at * stride;
+    for (int64_t at = 0; at < count;) {
       const bool tests = Body<true>::tests || at < first_inner || at >= end_inner;
       const int64_t stop = !tests ? end_inner : !Body<true>::tests && at < first_inner && first_inner < count ? first_inner : count;
-      int64_t span;
-      run = even_piece(stop - at, !tests ? Body<true>::columns : one ? narrow::columns : Body<false>::columns);
-      const auto look = [&] {
-        span = (run - 1) * stride + width;
-        taps.lit = inside(left, 1, span, size, 1);
-      };
-      look();
-      // Pixels that see nothing of the image are rare, and taken one by one.
-      if (Body<true>::tests && (taps.lit.first >= width || span - taps.lit.end >= width)) run = 1, look();
-      taps.bits = span < 64 ? (uint64_t{1} << taps.lit.end) - (uint64_t{1} << taps.lit.first) : 0;
-      const auto block = !tests ? inner.of[rows - 1][run - 1] : one ? few.of[rows - 1][run - 1] : outer.of[rows - 1][run - 1];
-      block(g, x + left * taps.input_column, taps, to);
-      to += run * taps.output_column;
+      const auto blocks = !tests ? inner.of[rows - 1] : one ? few.of[rows - 1] : outer.of[rows - 1];
+      even_pieces pieces = cut(stop - at, !tests ? Body<true>::columns : one ? narrow::columns : Body<false>::columns);
+      for (int64_t run; at < stop; at += run) {
+        const int64_t left = start + at * stride, piece = pieces.size + (--pieces.longer >= 0);
+        run = piece < stop - at ? piece : stop - at;
+        int64_t span;
+        const auto look = [&] {
+          span = (run - 1) * stride + width;
+          taps.lit = inside(left, 1, span, size, 1);
+        };
+        look();
+        // Pixels that see nothing of the image are rare, and taken one by one.
+        if (Body<true>::tests && (taps.lit.first >= width || span - taps.lit.end >= width)) run = 1, look();
+        taps.bits = span < 64 ? (uint64_t{1} << taps.lit.end) - (uint64_t{1} << taps.lit.first) : 0;
+        blocks[run - 1](g, x + left * taps.input_column, taps, to);
+        to += run * taps.output_column;
+      }
     }
     start += next;
     phase += further;
@@ -173,7 +180,8 @@ static void filter_image(const filter_channels_args& g) {
   for (int64_t pixel = g.first; pixel < g.last;) {
     const int64_t row = pixel / g.output_width, column = pixel - row * g.output_width;
     const int64_t left = g.last - pixel, whole = left / g.output_width;
-    const int64_t rows = column == 0 && whole > 1 && g.dilation_height == 1 ? even_piece(whole, Body<true>::rows) : 1;
+    const even_pieces more = column == 0 && whole > 1 && g.dilation_height == 1 ? cut(whole, Body<true>::rows) : even_pieces{1, 0};
+    const int64_t rows = more.size + (more.longer > 0);
     const int64_t end = left < g.output_width - column ? column + left : g.output_width;
     filter_rows<T, Body>(g, phases, row, rows, column, end, y);
     const int64_t done = rows > 1 ? rows * g.output_width : end - column;
