@@ -21,8 +21,8 @@ FAULTS = [
     Fault(
         "lane_off_by_one",
         "csrc/src/kernels/filter_channels.hpp",
-        "Body::template run<false, V>(x + c, taps",
-        "Body::template run<false, V>(x + c - 1, taps",
+        "Body::template run<false, V>(x, taps",
+        "Body::template run<false, V>(x - 1, taps",
         ["test_filter_channels"],
     ),
     Fault(

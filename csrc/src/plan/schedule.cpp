@@ -132,7 +132,7 @@ std::size_t aligned(int64_t size) {
 
 }  // namespace
 
-bool may_fetch_ahead(const geometry& g) { return g.stride[1] == 1 || !crowds(g.stride[1] * g.input_step[2], element_size(g.dtype), 1024); }
+bool may_fetch_ahead(const geometry& g) { return g.stride[1] == 1 || !crowds(g.input_step[2], element_size(g.dtype), 512); }
 
 tile_shape filters_tile(const multiply_set& k, int64_t filters) {
   const int64_t usual = k.filters_sums / k.filters_rows, vectors = ceil_div(std::max<int64_t>(filters, 1), k.lanes), most = k.filters_vectors;
