@@ -63,8 +63,8 @@ FAULTS = [
     Fault(
         "odd_step_lost",
         "csrc/src/kernels/multiply.hpp",
-        "steps > 1; steps -= 2",
-        "steps > 0; steps -= 2",
+        "steps >= together; steps -= together",
+        "steps > 0; steps -= together",
         ["test_multiply"],
     ),
     Fault(
