@@ -71,13 +71,14 @@ void check_filters(const kernel_set& k, const multiply_set& set, const problem& 
   const int64_t columns = p.vectors * k.lanes, panels = p.panels(k), stored = (panels - 1) * columns + p.stored(k);
   const int64_t blocks = (p.channels + block - 1) / block;
   const int64_t step = set.steps_over_rows ? r.pick({block, block + 3, 5 * block}) : block;
-  const int64_t pitch = p.rows + 2, last = p.channels - (blocks - 1) * block;
+  const int64_t groups = p.rows < set.grouped_rows ? 1 : r.between(1, 3), rows = groups * p.rows;
+  const int64_t pitch = rows + 2, last = p.channels - (blocks - 1) * block;
   // The last block ends with the last row's last value: what is behind is nobody's to read.
-  guarded a(bytes_of((p.passes * blocks - 1) * pitch * step + (p.rows - 1) * step + last, sizeof(T)), p.side);
+  guarded a(bytes_of((p.passes * blocks - 1) * pitch * step + (rows - 1) * step + last, sizeof(T)), p.side);
   guarded b(bytes_of(panels * p.passes * p.channels * columns, sizeof(T)), p.side);
   guarded bias(bytes_of(panels * columns, sizeof(T)), p.side);
   const int64_t output_row = panels * columns + 3;
-  guarded y(bytes_of((p.rows - 1) * output_row + stored, sizeof(T)), p.side);
+  guarded y(bytes_of((rows - 1) * output_row + stored, sizeof(T)), p.side);
   for (guarded* g : {&a, &b}) P::fill(*g, r, p.tiny);
   fill_bias<T>(bias, r, p.tiny);
 
@@ -96,12 +97,13 @@ void check_filters(const kernel_set& k, const multiply_set& set, const problem& 
   args.output_row = output_row;
   args.last_lanes = p.part;
   args.panels = panels;
+  args.groups = groups;
   args.ahead = b.get();  // what is fetched ahead is never read, wherever it lies
   args.ahead_lines = p.passes * 100;
   set.filters[p.rows][p.vectors](&args);
 
   EXPECT_TRUE(y.intact());
-  for (int64_t row = 0; row < p.rows; ++row)
+  for (int64_t row = 0; row < rows; ++row)
     for (int64_t column = 0; column < stored; ++column) {
       T sum = 0;
       for (int64_t pass = 0; pass < p.passes; ++pass)
@@ -111,7 +113,7 @@ void check_filters(const kernel_set& k, const multiply_set& set, const problem& 
       const T wanted = clamped<T>(sum + bias.as<T>()[column], p.lo, p.hi);
       ASSERT_TRUE(same(y.as<T>()[row * output_row + column], wanted)) << "row " << row << ", column " << column;
     }
-  for (int64_t row = 0; row + 1 < p.rows; ++row)  // between rows
+  for (int64_t row = 0; row + 1 < rows; ++row)  // between rows
     for (int64_t i = 0; i < (output_row - stored) * static_cast<int64_t>(sizeof(T)); ++i)
       ASSERT_EQ(reinterpret_cast<unsigned char*>(y.as<T>() + row * output_row + stored)[i], guarded::pattern);
 }

@@ -68,6 +68,13 @@ FAULTS = [
         ["test_multiply"],
     ),
     Fault(
+        "groups_over_one_another",
+        "csrc/src/kernels/multiply.hpp",
+        "first += Rows * output_row;",
+        "",
+        ["test_multiply", "test_run"],
+    ),
+    Fault(
         "biases_of_the_first_panel",
         "csrc/src/kernels/multiply.hpp",
         "if (BiasOfColumn) bias += Vectors * lanes<T>;",

@@ -91,6 +91,7 @@ struct multiply_args {
   const void* ahead;   // what to fetch into L2 meanwhile, so many cache lines a block
   int64_t ahead_lines;
   int64_t panels;      // of columns, one after the other, as their operands and outputs are
+  int64_t groups;      // of rows likewise, each times all panels, by kernels that take them; 0 is 1
 };
 
 // Pixels of T in blocks of channels, with the steps between blocks and between pixels. Whole blocks are read.
@@ -189,7 +190,8 @@ struct multiply_set {
   multiply_fn filters[max_rows + 1][max_vectors + 1];  // pixels in blocks, [K / block][pixel][block]
   multiply_fn planar[max_rows + 1][max_vectors + 1];   // pixels in planes, [K][pixel]
   multiply_fn pixels[max_rows + 1][max_vectors + 1];
-  bool stores_parts;    // they store any number of columns
+  int32_t grouped_rows;  // from so many rows on, those of `filters` take groups of them
+  bool stores_parts;     // they store any number of columns
   bool steps_over_rows;  // `filters` takes any row_step
 };
 

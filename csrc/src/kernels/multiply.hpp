@@ -12,92 +12,103 @@
 namespace sepconv {
 namespace SEPCONV_ISA {
 
+// Kernels of `filters` with fewer rows, and all others, take one group of rows, for the size of their code.
+constexpr int grouped_rows = filters_rows / 2 + 1;
+
 template <class P, int Rows, int Vectors, int RowStep, int KStep, bool BiasOfColumn>
 static void multiply(const multiply_args* args) {
   typedef typename P::sum T;
   typedef typename P::element E;
   const multiply_args& g = *args;
-  const E* b = static_cast<const E*>(g.lanes);
   const ptrdiff_t lane_step = BiasOfColumn ? Vectors * lanes<T> : g.lane_step;  // packed panels are dense
   const ptrdiff_t row_step = RowStep ? RowStep : g.row_step;
   const ptrdiff_t k_step = KStep ? KStep : g.block_step, output_row = g.output_row;
   const int64_t last_lanes = P::stores_parts ? g.last_lanes : lanes<T>;
-  T* y = static_cast<T*>(g.output);
-  const T* bias = static_cast<const T*>(g.bias);
   const char* ahead = static_cast<const char*>(g.ahead);
   // A loop of two steps of k is up to 20 % faster where weights come from L2; one of four, with AVX2, where another thread uses the core, too:
   // instructions count then. Other tiles are rare, and so are doubles.
   constexpr bool often = (BiasOfColumn || SEPCONV_ISA_NUMBER == 2) && P::stores_parts && sizeof(T) == 4 &&
                          7 * Rows * Vectors >= (SEPCONV_ISA_NUMBER == 2 ? 5 : 6) * filters_sums;
   constexpr int together = !often ? 1 : SEPCONV_ISA_NUMBER == 2 && Rows * Vectors == filters_sums ? 4 : 2;
-  int64_t panel = 0;
+  const E* rows = static_cast<const E*>(g.broadcast);
+  T* first = static_cast<T*>(g.output);
+  constexpr bool groups = BiasOfColumn && KStep == 1 && !P::lean && Rows >= grouped_rows;
+  int64_t group = 0;
   do {
-    if (!BiasOfColumn) b = static_cast<const E*>(g.lanes) + panel * Vectors * lanes<T>;
-    vec<T> sum[Rows][Vectors] = {};
-    const auto pin = [&] {  // nothing that is summed moves across a change of modes
-      if constexpr (P::modes::flushes)
-        unroll<Rows>::run([&](auto r) {
-          unroll<Vectors>::run([&](auto v) {
-            vec<T>& s = sum[decltype(r)::value][decltype(v)::value];
-            s = pinned(s);
+    const E* b = static_cast<const E*>(g.lanes);
+    const T* bias = static_cast<const T*>(g.bias);
+    T* y = first;
+    int64_t panel = 0;
+    do {
+      if (!BiasOfColumn) b = static_cast<const E*>(g.lanes) + panel * Vectors * lanes<T>;
+      vec<T> sum[Rows][Vectors] = {};
+      const auto pin = [&] {  // nothing that is summed moves across a change of modes
+        if constexpr (P::modes::flushes)
+          unroll<Rows>::run([&](auto r) {
+            unroll<Vectors>::run([&](auto v) {
+              vec<T>& s = sum[decltype(r)::value][decltype(v)::value];
+              s = pinned(s);
+            });
           });
-        });
-    };
-    typename P::modes modes;
-    pin();
-    const E* block = static_cast<const E*>(g.broadcast);
-    for (int64_t pass = g.passes, left = g.blocks; pass > 0; block += g.block_step) {
-      for (int64_t line = 0; line < g.ahead_lines; ++line, ahead += 64) __builtin_prefetch(ahead, 0, 2);
-      int64_t steps = block_channels<T>;
-      if (--left == 0) {
-        steps = g.last_block;
-        left = g.blocks;
-        --pass;
-      }
-      const E* a = block;
-      const auto step = [&](auto) __attribute__((always_inline)) {
-        typename P::vector column[Vectors];
-        unroll<Vectors>::run([&](auto v) { column[decltype(v)::value] = P::load(b + decltype(v)::value * lanes<T>); });
-        unroll<Rows>::run([&](auto r) { P::add(a + decltype(r)::value * row_step, column, sum[decltype(r)::value]); });
-        a += k_step;
-        b += lane_step;
       };
-      if constexpr (together > 1) {
-        for (; steps >= together; steps -= together) {
-          unroll<together>::run(step);
-          asm("" : "+r"(steps));  // or pointers are computed anew behind the loop, at length
+      typename P::modes modes;
+      pin();
+      const E* block = rows;
+      for (int64_t pass = g.passes, left = g.blocks; pass > 0; block += g.block_step) {
+        for (int64_t line = 0; line < g.ahead_lines; ++line, ahead += 64) __builtin_prefetch(ahead, 0, 2);
+        int64_t steps = block_channels<T>;
+        if (--left == 0) {
+          steps = g.last_block;
+          left = g.blocks;
+          --pass;
         }
-        for (; steps > 0; --steps) step(0);
-      } else {
-        do step(0);
-        while (--steps > 0);
+        const E* a = block;
+        const auto step = [&](auto) __attribute__((always_inline)) {
+          typename P::vector column[Vectors];
+          unroll<Vectors>::run([&](auto v) { column[decltype(v)::value] = P::load(b + decltype(v)::value * lanes<T>); });
+          unroll<Rows>::run([&](auto r) { P::add(a + decltype(r)::value * row_step, column, sum[decltype(r)::value]); });
+          a += k_step;
+          b += lane_step;
+        };
+        if constexpr (together > 1) {
+          for (; steps >= together; steps -= together) {
+            unroll<together>::run(step);
+            asm("" : "+r"(steps));  // or pointers are computed anew behind the loop, at length
+          }
+          for (; steps > 0; --steps) step(0);
+        } else {
+          do step(0);
+          while (--steps > 0);
+        }
       }
-    }
-    pin();
-    modes.leave();
-    pin();
-    constexpr bool large = BiasOfColumn && KStep && 2 * Rows * Vectors > filters_sums;
-    finish_sums<large, T>(g, sum, [&](auto r, auto v) __attribute__((always_inline)) {
-      return BiasOfColumn ? load(bias + decltype(v)::value * lanes<T>) : broadcast(bias[decltype(r)::value]);
-    });
-    if (BiasOfColumn) bias += Vectors * lanes<T>;
-    T* line = y;
-    unroll<Rows>::run([&](auto r) {
-      unroll<Vectors>::run([&](auto v) {
-        const vec<T> out = sum[decltype(r)::value][decltype(v)::value];
-        T* const target = line + decltype(v)::value * lanes<T>;
-        if (decltype(v)::value + 1 < Vectors || !P::stores_parts || (!masked_stores_are_free && last_lanes == lanes<T>))
-          store(target, out);
-        else if constexpr (SEPCONV_ISA_NUMBER == 2)
-          store_some(target, out, last_lanes);
-        else
-          store_partial(target, out, last_lanes);
+      pin();
+      modes.leave();
+      pin();
+      constexpr bool large = BiasOfColumn && KStep && 2 * Rows * Vectors > filters_sums;
+      finish_sums<large, T>(g, sum, [&](auto r, auto v) __attribute__((always_inline)) {
+        return BiasOfColumn ? load(bias + decltype(v)::value * lanes<T>) : broadcast(bias[decltype(r)::value]);
       });
-      line += output_row;
-      asm("" : "+r"(line));  // or all rows' addresses are computed before the loop over panels, and spilled
-    });
-    y += Vectors * lanes<T>;
-  } while (++panel < g.panels);
+      if (BiasOfColumn) bias += Vectors * lanes<T>;
+      T* line = y;
+      unroll<Rows>::run([&](auto r) {
+        unroll<Vectors>::run([&](auto v) {
+          const vec<T> out = sum[decltype(r)::value][decltype(v)::value];
+          T* const target = line + decltype(v)::value * lanes<T>;
+          if (decltype(v)::value + 1 < Vectors || !P::stores_parts || (!masked_stores_are_free && last_lanes == lanes<T>))
+            store(target, out);
+          else if constexpr (SEPCONV_ISA_NUMBER == 2)
+            store_some(target, out, last_lanes);
+          else
+            store_partial(target, out, last_lanes);
+        });
+        line += output_row;
+        asm("" : "+r"(line));  // or all rows' addresses are computed before the loop over panels, and spilled
+      });
+      y += Vectors * lanes<T>;
+    } while (++panel < g.panels);
+    rows += Rows * row_step;
+    first += Rows * output_row;
+  } while (groups && ++group < g.groups);
 }
 
 // Of doubles and of bfloat16 there are fewer shapes, for the size of their code: over filters none wider than that with the most rows.
@@ -139,6 +150,7 @@ constexpr void fill_products(multiply_set& set) {
   set.pixels_rows = pixels_rows;
   set.pixels_vectors = pixels_vectors;
   set.pixels_sums = sums_over_pixels<P>;
+  set.grouped_rows = P::lean ? max_rows + 1 : grouped_rows;
   set.stores_parts = P::stores_parts;
   set.steps_over_rows = steps_over_rows;
   fill_rows<P, max_rows>(set);

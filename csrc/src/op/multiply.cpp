@@ -163,6 +163,14 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
     const int64_t filters = (up_to % lanes && !t.products().stores_parts ? ragged : up_to) - f;
     if (dense) finish_rows(t, output + first * g.output_step[2] + f, g.output_step[2], end - first, filters);
   };
+  // Without a ragged panel or a pass of activations between them, all groups of one size are one call.
+  const bool follow = plain == p1 && !t.last.pass && p1 - p0 <= plan.panels_together;
+  if (follow && blocked && least >= t.products().grouped_rows) {
+    a.groups = over;
+    if (over > 0) run(p0, p1, 0, 0, least + 1);
+    a.groups = groups - over;
+    return run(p0, p1, 0, over * (least + 1), least);
+  }
   // A few rows stay in L1 while they are multiplied by as many panels as stay in L2, which are read from one end to the other.
   for (int64_t panel = p0; panel < p1; panel += plan.panels_together) {
     const int64_t end = std::min(p1, panel + plan.panels_together);
