@@ -66,7 +66,7 @@ static void multiply(const multiply_args* args) {
         const auto step = [&](auto) __attribute__((always_inline)) {
           typename P::vector column[Vectors];
           unroll<Vectors>::run([&](auto v) { column[decltype(v)::value] = P::load(b + decltype(v)::value * lanes<T>); });
-          unroll<Rows>::run([&](auto r) { P::add(a + decltype(r)::value * row_step, column, sum[decltype(r)::value]); });
+          unroll<Rows>::run([&](auto r) { add_row<P>(a + decltype(r)::value * row_step, column, sum[decltype(r)::value]); });
           a += k_step;
           b += lane_step;
         };

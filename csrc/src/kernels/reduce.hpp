@@ -24,7 +24,7 @@ static void outer_tile(const outer_args& g, const T* a, const T* (&column)[Vecto
   const auto pixel = [&](auto) __attribute__((always_inline)) {
     vec<T> b[Vectors];
     unroll<Vectors>::run([&](auto v) { b[decltype(v)::value] = load(column[decltype(v)::value] + at); });
-    unroll<outer_rows>::run([&](auto r) { add_row(a + decltype(r)::value, b, sum[decltype(r)::value]); });
+    unroll<outer_rows>::run([&](auto r) { add_row<numbers<T>>(a + decltype(r)::value, b, sum[decltype(r)::value]); });
     a += row_step;
     at += column_step;
   };

@@ -9,35 +9,6 @@
 namespace sepconv {
 namespace SEPCONV_ISA {
 
-// sums += row * columns, where the row is one number. Of 16 registers, most are full of sums, which GCC else moves about.
-template <class T, int Vectors>
-SEPCONV_INLINE void add_row(const T* row, const vec<T> (&column)[Vectors], vec<T> (&sum)[Vectors]) {
-#if SEPCONV_ISA_NUMBER == 2
-  if constexpr (sizeof(T) == 4 && Vectors == 2) {
-    const vec<T> a = column[0], b = column[1];
-    vec<T> x = sum[0], y = sum[1], all;
-    asm("vbroadcastss %3, %2\n\tvfmadd231ps %4, %2, %0\n\tvfmadd231ps %5, %2, %1"
-        : "+x"(x), "+x"(y), "=&x"(all)
-        : "m"(*row), "x"(a), "x"(b));
-    sum[0] = x;
-    sum[1] = y;
-    return;
-  } else if constexpr (sizeof(T) == 4 && Vectors == 3) {
-    const vec<T> a = column[0], b = column[1], c = column[2];
-    vec<T> x = sum[0], y = sum[1], z = sum[2], all;
-    asm("vbroadcastss %4, %3\n\tvfmadd231ps %5, %3, %0\n\tvfmadd231ps %6, %3, %1\n\tvfmadd231ps %7, %3, %2"
-        : "+x"(x), "+x"(y), "+x"(z), "=&x"(all)
-        : "m"(*row), "x"(a), "x"(b), "x"(c));
-    sum[0] = x;
-    sum[1] = y;
-    sum[2] = z;
-    return;
-  }
-#endif
-  const vec<T> all = broadcast(*row);
-  unroll<Vectors>::run([&](auto v) { sum[decltype(v)::value] = fma(all, column[decltype(v)::value], sum[decltype(v)::value]); });
-}
-
 // The floating-point modes of a chain: the default ones.
 struct default_modes {
   static constexpr bool flushes = false;
@@ -53,10 +24,8 @@ struct numbers {
   typedef default_modes modes;
 
   static SEPCONV_INLINE vector load(const T* p) { return SEPCONV_ISA::load(p); }
-  template <int Vectors>
-  static SEPCONV_INLINE void add(const T* row, const vector (&column)[Vectors], vec<T> (&sum)[Vectors]) {
-    add_row(row, column, sum);
-  }
+  static SEPCONV_INLINE vector all(const T* row) { return broadcast(*row); }
+  static SEPCONV_INLINE vec<T> add(vector a, vector b, vec<T> sum) { return fma(a, b, sum); }
 };
 
 #if defined(__AVX512BF16__)
@@ -71,16 +40,14 @@ struct bfloats {
   static SEPCONV_INLINE vector load(const bfloat_pair* p) {
     return reinterpret_cast<vector>(SEPCONV_ISA::load(reinterpret_cast<const float*>(p)));
   }
-  template <int Vectors>
-  static SEPCONV_INLINE void add(const bfloat_pair* row, const vector (&column)[Vectors], vec<float> (&sum)[Vectors]) {
+  static SEPCONV_INLINE vector all(const bfloat_pair* row) {
     uint32_t bits;
     __builtin_memcpy(&bits, row, sizeof(bits));
-    const vector all = bits - vector{};
-    unroll<Vectors>::run([&](auto v) {
-      vec<float>& s = sum[decltype(v)::value];
-      s = reinterpret_cast<vec<float>>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(s), reinterpret_cast<__m512bh>(all),
-                                                        reinterpret_cast<__m512bh>(column[decltype(v)::value])));
-    });
+    return bits - vector{};
+  }
+  static SEPCONV_INLINE vec<float> add(vector a, vector b, vec<float> sum) {
+    return reinterpret_cast<vec<float>>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(a),
+                                                         reinterpret_cast<__m512bh>(b)));
   }
 };
 
@@ -114,20 +81,46 @@ struct bfloats : numbers<float> {
 // is tiny but not 0, nothing overflows there: products and sums that cancel to so little are small themselves.
 struct bfloats : numbers<float> {
   static constexpr bool packed = false, stores_parts = false, lean = true;
-  static SEPCONV_INLINE vec<float> flushed(vec<float> a, vec<float> b, vec<float> s) {
+  static SEPCONV_INLINE vec<float> add(vec<float> a, vec<float> b, vec<float> s) {
     const vec<float> sum = fma(a, b, s), high = fma(a * 0x1p24f, b, s * 0x1p24f);
     const ivec<float> tiny = (bits<float>(sum) & 0x7fffffff) <= 0x00800000;  // up to the least normal number
     const ivec<float> denormal = (bits<float>(high) & 0x7fffffff) < bits<float>(broadcast(0x1p-102f));
     return from_bits<float>(bits<float>(sum) & ~(tiny & denormal & 0x7fffffff));
   }
-  template <int Vectors>
-  static SEPCONV_INLINE void add(const float* row, const vector (&column)[Vectors], vec<float> (&sum)[Vectors]) {
-    const vec<float> all = broadcast(*row);
-    unroll<Vectors>::run([&](auto v) { sum[decltype(v)::value] = flushed(all, column[decltype(v)::value], sum[decltype(v)::value]); });
-  }
 };
 
 #endif
+
+// sums += row * columns, where the row is one number. Of AVX2's 16 registers most are full of sums, which GCC else moves about.
+template <class P, int Vectors>
+SEPCONV_INLINE void add_row(const typename P::element* row, const typename P::vector (&column)[Vectors],
+                            vec<typename P::sum> (&sum)[Vectors]) {
+#if SEPCONV_ISA_NUMBER == 2
+  typedef typename P::vector V;
+  if constexpr (sizeof(*row) == 4 && Vectors == 2) {
+    const V a = column[0], b = column[1];
+    V x = sum[0], y = sum[1], all;
+    asm("vbroadcastss %3, %2\n\tvfmadd231ps %4, %2, %0\n\tvfmadd231ps %5, %2, %1"
+        : "+x"(x), "+x"(y), "=&x"(all)
+        : "m"(*row), "x"(a), "x"(b));
+    sum[0] = x;
+    sum[1] = y;
+    return;
+  } else if constexpr (sizeof(*row) == 4 && Vectors == 3) {
+    const V a = column[0], b = column[1], c = column[2];
+    V x = sum[0], y = sum[1], z = sum[2], all;
+    asm("vbroadcastss %4, %3\n\tvfmadd231ps %5, %3, %0\n\tvfmadd231ps %6, %3, %1\n\tvfmadd231ps %7, %3, %2"
+        : "+x"(x), "+x"(y), "+x"(z), "=&x"(all)
+        : "m"(*row), "x"(a), "x"(b), "x"(c));
+    sum[0] = x;
+    sum[1] = y;
+    sum[2] = z;
+    return;
+  }
+#endif
+  const typename P::vector all = P::all(row);
+  unroll<Vectors>::run([&](auto v) { sum[decltype(v)::value] = P::add(all, column[decltype(v)::value], sum[decltype(v)::value]); });
+}
 
 }  // namespace SEPCONV_ISA
 }  // namespace sepconv
