@@ -29,10 +29,8 @@ SEPCONV_INLINE void filter_vectors(const filter_channels_args& g, const T* x, co
       T* const to = line + decltype(p)::value / V * column + decltype(p)::value % V * lanes<T>;
       if (!part)
         store(to, out);
-      else if constexpr (SEPCONV_ISA_NUMBER == 2)
-        store_some(to, out, held);
       else
-        store_partial(to, out, held);
+        store_some(to, out, held);
     });
   });
 }

@@ -25,8 +25,8 @@ SEPCONV_INLINE void filter_run(const filter_line_args& g, int64_t at, int64_t co
   T* y = static_cast<T*>(g.output) + at;
   unroll<Vectors>::run([&](auto v) {
     const vec<T> out = clamp<T>(sum[decltype(v)::value] + bias, lo, hi);
-    if (Vectors == 1)
-      store_partial(y, out, count);
+    if (Vectors == 1 && count < lanes<T>)
+      store_some(y, out, count);
     else
       store(y + decltype(v)::value * lanes<T>, out);
   });
@@ -39,7 +39,13 @@ static void filter_line(const filter_line_args* args) {
   for (; at + 8 * lanes<T> <= g.count; at += 8 * lanes<T>) filter_run<T, 8>(g, at, 0);
   for (; at + 4 * lanes<T> <= g.count; at += 4 * lanes<T>) filter_run<T, 4>(g, at, 0);
   for (; at + 2 * lanes<T> <= g.count; at += 2 * lanes<T>) filter_run<T, 2>(g, at, 0);
-  for (; at < g.count; at += lanes<T>) filter_run<T, 1>(g, at, g.count - at < lanes<T> ? g.count - at : lanes<T>);
+  for (; at < g.count; at += lanes<T>) {
+    const int64_t last = g.count - lanes<T>;
+    if (last < 0)
+      filter_run<T, 1>(g, 0, g.count);
+    else
+      filter_run<T, 1>(g, at < last ? at : last, lanes<T>);  // the last vector begins early
+  }
 }
 
 }  // namespace SEPCONV_ISA

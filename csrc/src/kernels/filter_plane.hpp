@@ -9,31 +9,39 @@ namespace SEPCONV_ISA {
 
 template <class T, int Taps, int Rows>
 static void filter_rows_of_plane(const filter_plane_args& g, const T* x, T* y) {
-  const T* w = static_cast<const T*>(g.weights);
+  vec<T> weight[Taps * Taps];  // those that find no register are operands
+  unroll<Taps * Taps>::run([&](auto t) { weight[decltype(t)::value] = broadcast(static_cast<const T*>(g.weights)[decltype(t)::value]); });
   const vec<T> bias = broadcast(static_cast<T>(g.bias));
   const vec<T> lo = broadcast(static_cast<T>(g.lo)), hi = broadcast(static_cast<T>(g.hi));
-  for (int64_t at = 0; at < g.count; at += lanes<T>) {
+  const ptrdiff_t pitch = g.pitch, output_row = g.output_row;
+  for (int64_t left = g.count; left > 0; left -= lanes<T>, x += lanes<T>, y += lanes<T>) {
+    if (left < lanes<T> && left < g.count) x += left - lanes<T>, y += left - lanes<T>, left = lanes<T>;  // the last vector begins early
     vec<T> sum[Rows] = {};
+    const T* line = x;
     unroll<Rows + Taps - 1>::run([&](auto i) {
       constexpr int row = decltype(i)::value;
       unroll<Taps>::run([&](auto j) {
         constexpr int column = decltype(j)::value;
-        const vec<T> value = load(x + at + row * g.pitch + column);
+        const vec<T> value = load(line + column);
         unroll<Rows>::run([&](auto r) {
           constexpr int tap = row - decltype(r)::value;
           if constexpr (tap >= 0 && tap < Taps)
-            sum[decltype(r)::value] = fma(value, broadcast(w[tap * Taps + column]), sum[decltype(r)::value]);
+            sum[decltype(r)::value] = fma(value, weight[tap * Taps + column], sum[decltype(r)::value]);
         });
       });
+      line += pitch;
     });
-    unroll<Rows>::run([&](auto r) {
-      T* target = y + at + decltype(r)::value * g.output_row;
-      const vec<T> out = clamp<T>(sum[decltype(r)::value] + bias, lo, hi);
-      if (g.count - at >= lanes<T>)
-        store(target, out);
-      else
-        store_partial(target, out, g.count - at);
-    });
+    const auto finish = [&](auto&& put) __attribute__((always_inline)) {
+      T* target = y;
+      unroll<Rows>::run([&](auto r) {
+        put(target, clamp<T>(sum[decltype(r)::value] + bias, lo, hi));
+        target += output_row;
+      });
+    };
+    if (left >= lanes<T>)
+      finish([](T* target, vec<T> out) __attribute__((always_inline)) { store(target, out); });
+    else
+      finish([&](T* target, vec<T> out) __attribute__((always_inline)) { store_some(target, out, left); });
   }
 }
 

@@ -39,14 +39,19 @@ SEPCONV_INLINE void copy_every(const S* x, int64_t count, T* y) {
   store(y + last, load_every<Step, Step - 1>(x + last * Step - (Step - 1)));
 }
 
+// Values next to one another, on both sides.
+template <class S, class D>
+SEPCONV_INLINE void move_line(const S* x, int64_t count, D* y) {
+  constexpr int all = lanes<float> * 4 / (sizeof(S) > sizeof(D) ? sizeof(S) : sizeof(D));  // of the type of sums
+  if (count < all) return store_as_some(y, load_as_partial(x, count), count);
+  const int64_t last = count - all;  // the last vector begins early
+  for (int64_t i = 0; i < last; i += all) store_as(y + i, load_as(x + i));
+  store_as(y + last, load_as(x + last));
+}
+
 template <class S, class T>
 SEPCONV_INLINE void copy_line(const S* x, ptrdiff_t step, int64_t count, T* y) {
-  int64_t i = 0;
-  if (step == 1) {
-    for (; i + lanes<T> <= count; i += lanes<T>) store(y + i, load_as(x + i));
-    if (i < count) store_partial(y + i, load_as_partial(x + i, count - i), count - i);
-    return;
-  }
+  if (step == 1) return move_line(x, count, y);
 #if SEPCONV_ISA_NUMBER != 1  // for the size of its code
   if (step > 1 && step <= 8 && count > lanes<T>) {
     unroll<7>::run([&](auto s) {
@@ -56,7 +61,7 @@ SEPCONV_INLINE void copy_line(const S* x, ptrdiff_t step, int64_t count, T* y) {
   }
 #endif
   S line[lanes<T>] = {};
-  for (; i < count; i += lanes<T>) {
+  for (int64_t i = 0; i < count; i += lanes<T>) {
     const int64_t n = count - i < lanes<T> ? count - i : lanes<T>;
     for (int64_t k = 0; k < n; ++k) line[k] = x[(i + k) * step];
     store_partial(y + i, load_as(line), n);
@@ -73,10 +78,6 @@ static void copy_lines(const void* source, ptrdiff_t source_row, ptrdiff_t step,
     for (int64_t r = 0; r < rows; ++r, x += source_row, y += target_row)
       unroll<block_channels<T> / lanes<T>>::run(
           [&](auto v) { store(y + decltype(v)::value * lanes<T>, load_as(x + decltype(v)::value * lanes<T>)); });
-    return;
-  }
-  if (step == 1 && count <= lanes<T>) {  // pixels of few channels
-    for (int64_t r = 0; r < rows; ++r, x += source_row, y += target_row) store_partial(y, load_as_partial(x, count), count);
     return;
   }
   for (int64_t r = 0; r < rows; ++r) copy_line<S, T>(x + r * source_row, step, count, y + r * target_row);
@@ -133,7 +134,7 @@ static void store_transposed(const T* x, ptrdiff_t source_row, int64_t rows, int
     if (!masks && rows == lanes<T>)
       store(y + i * target_column, out);
     else
-      store_partial(y + i * target_column, out, rows);
+      store_some(y + i * target_column, out, rows);
   });
 }
 
@@ -179,6 +180,7 @@ static void store_tile(const void* source, ptrdiff_t source_row, int64_t rows, i
     }
     const auto move = [&](int64_t r, int64_t c) {
       constexpr int half = lanes<T> < 16 ? lanes<T> : lanes<T> / 2;  // no more, for the size of its code
+      if (!masked_stores_are_free && r > 0 && rows - r < lanes<T>) r = rows - lanes<T>;  // the last vector begins early
       const int64_t rest = rows - r < lanes<T> ? rows - r : lanes<T>, here = columns - c < lanes<T> ? columns - c : lanes<T>;
       const auto transpose = rest > half ? store_transposed<lanes<T>, T> : store_transposed<half, T>;
       const T* const from = x + r * source_row + c;
@@ -188,7 +190,7 @@ static void store_tile(const void* source, ptrdiff_t source_row, int64_t rows, i
       } else {
         T turned[lanes<T> * lanes<T>];
         transpose(from, source_row, rest, here, turned, lanes<T>);
-        for (int64_t k = 0; k < here; ++k, to += target_column) store_as_partial(to, load_partial(turned + k * lanes<T>, rest), rest);
+        for (int64_t k = 0; k < here; ++k, to += target_column) move_line(turned + k * lanes<T>, rest, to);
       }
     };
     // Along the lines of the side where they lie farther apart, a few of them at a time, if they are many.
@@ -202,14 +204,12 @@ static void store_tile(const void* source, ptrdiff_t source_row, int64_t rows, i
     return;
   }
   for (int64_t r = 0; r < rows; ++r, x += source_row, y += target_row) {
-    int64_t c = 0;
     if (target_column == 1) {
-      for (; c + lanes<T> <= columns; c += lanes<T>) store_as(y + c, load(x + c));
-      if (c < columns) store_as_partial(y + c, load_partial(x + c, columns - c), columns - c);
+      move_line(x, columns, y);
       continue;
     }
     S line[lanes<T>];
-    for (; c < columns; c += lanes<T>) {
+    for (int64_t c = 0; c < columns; c += lanes<T>) {
       const int64_t n = columns - c < lanes<T> ? columns - c : lanes<T>;
       store_as(line, load_partial(x + c, n));
       for (int64_t k = 0; k < n; ++k) y[(c + k) * target_column] = line[k];

@@ -96,10 +96,8 @@ static void multiply(const multiply_args* args) {
           T* const target = line + decltype(v)::value * lanes<T>;
           if (decltype(v)::value + 1 < Vectors || !P::stores_parts || (!masked_stores_are_free && last_lanes == lanes<T>))
             store(target, out);
-          else if constexpr (SEPCONV_ISA_NUMBER == 2)
-            store_some(target, out, last_lanes);
           else
-            store_partial(target, out, last_lanes);
+            store_some(target, out, last_lanes);
         });
         line += output_row;
         asm("" : "+r"(line));  // or all rows' addresses are computed before the loop over panels, and spilled

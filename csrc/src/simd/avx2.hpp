@@ -93,7 +93,7 @@ SEPCONV_INLINE void store_partial(double* p, vec<double> x, int64_t n) {
   _mm256_maskstore_pd(p, first_lanes<double>(n), reinterpret_cast<__m256d>(x));
 }
 
-// The first n lanes by halves: AMD's processors take as long for a masked store as for ten others. It is more code.
+// The first n lanes, n below `lanes`, by halves: AMD's processors take as long for a masked store as for ten others. It is more code.
 SEPCONV_INLINE void store_some(float* p, vec<float> x, int64_t n) {
   const __m256 all = reinterpret_cast<__m256>(x);
   __m128 rest = _mm256_castps256_ps128(all);

@@ -32,6 +32,14 @@ SEPCONV_INLINE void finish_sums(const G& g, vec<T> (&sum)[Rows][Columns], F&& bi
     each([&](vec<T> s, auto, auto) __attribute__((always_inline)) { return at_most(s, broadcast(static_cast<T>(g.hi))); });
 }
 
+#if SEPCONV_ISA_NUMBER != 2
+// The first n lanes; n is below `lanes` unless masked stores are free.
+template <class T>
+SEPCONV_INLINE void store_some(T* p, vec<T> x, int64_t n) {
+  store_partial(p, x, n);
+}
+#endif
+
 SEPCONV_INLINE vec<float> load_as(const float* p) { return load(p); }
 SEPCONV_INLINE vec<double> load_as(const double* p) { return load(p); }
 SEPCONV_INLINE vec<float> load_as(const half* p) { return widen_half(p); }
@@ -84,8 +92,8 @@ SEPCONV_INLINE void store_first(S* p, const S* full, int64_t n) {
 
 SEPCONV_INLINE vec<float> load_as_partial(const float* p, int64_t n) { return load_partial(p, n); }
 SEPCONV_INLINE vec<double> load_as_partial(const double* p, int64_t n) { return load_partial(p, n); }
-SEPCONV_INLINE void store_as_partial(float* p, vec<float> x, int64_t n) { store_partial(p, x, n); }
-SEPCONV_INLINE void store_as_partial(double* p, vec<double> x, int64_t n) { store_partial(p, x, n); }
+SEPCONV_INLINE void store_as_some(float* p, vec<float> x, int64_t n) { store_some(p, x, n); }
+SEPCONV_INLINE void store_as_some(double* p, vec<double> x, int64_t n) { store_some(p, x, n); }
 
 // 16-bit types go through a full vector on the stack.
 template <class S>
@@ -96,7 +104,7 @@ SEPCONV_INLINE vec<float> load_as_partial(const S* p, int64_t n) {
 }
 
 template <class S>
-SEPCONV_INLINE void store_as_partial(S* p, vec<float> x, int64_t n) {
+SEPCONV_INLINE void store_as_some(S* p, vec<float> x, int64_t n) {
   S full[lanes<float>];
   store_as(full, x);
   store_first(p, full, n);
