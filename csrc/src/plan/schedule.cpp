@@ -51,11 +51,13 @@ gather_lanes choose_gather(const geometry& g, const kernel_set& k) {
 }
 
 // Channels that lie apart take lanes over channels after all where transposing blocks of them on their way in and out costs less than what
-// planes lose: to strides, to short rows, or to many taps, whose rows have to be loaded for each. The constants are measured with 8 lanes.
+// planes lose: to strides, to short rows, or to more taps than registers hold, whose rows have to be loaded for each. Rows of seven have a
+// filter of their own over channels. The constants are measured with 8 lanes.
 bool turns_blocks(const geometry& g, const kernel_set& k, gather_lanes gather) {
-  const int64_t block = 64 / static_cast<int64_t>(sum_size(g.dtype));
-  const int64_t width = std::min(k.lanes, 8) * (24 + std::min<int64_t>(g.taps, 1000) / 2) / 8;  // fits: constants
-  return gather == gather_lanes::pixels && g.channels() > block / 2 && (g.stride[1] > 1 || g.output[2] <= width);
+  const int64_t block = 64 / static_cast<int64_t>(sum_size(g.dtype)), taps = std::min<int64_t>(g.taps, 1000);
+  const int64_t width = std::min(k.lanes, 8) * ((taps > 9 ? 24 : 10) + taps / 2) / 8;  // fits: constants
+  const bool loses = g.stride[1] > 1 || g.output[2] <= width || (k.lanes >= 8 && g.kernel[1] == 7);
+  return gather == gather_lanes::pixels && g.channels() > block / 2 && loses;
 }
 
 // Lanes over pixels finish rows of channels_first images without a transpose, and are full where filters are few; small images waste too
