@@ -40,11 +40,8 @@ static void filter_line(const filter_line_args* args) {
   for (; at + 4 * lanes<T> <= g.count; at += 4 * lanes<T>) filter_run<T, 4>(g, at, 0);
   for (; at + 2 * lanes<T> <= g.count; at += 2 * lanes<T>) filter_run<T, 2>(g, at, 0);
   for (; at < g.count; at += lanes<T>) {
-    const int64_t last = g.count - lanes<T>;
-    if (last < 0)
-      filter_run<T, 1>(g, 0, g.count);
-    else
-      filter_run<T, 1>(g, at < last ? at : last, lanes<T>);  // the last vector begins early
+    const int64_t last = g.count - lanes<T>;  // the last vector begins early
+    filter_run<T, 1>(g, at <= last ? at : last < 0 ? 0 : last, last < 0 ? g.count : lanes<T>);
   }
 }
 

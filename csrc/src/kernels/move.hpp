@@ -190,7 +190,13 @@ static void store_tile(const void* source, ptrdiff_t source_row, int64_t rows, i
       } else {
         T turned[lanes<T> * lanes<T>];
         transpose(from, source_row, rest, here, turned, lanes<T>);
-        for (int64_t k = 0; k < here; ++k, to += target_column) move_line(turned + k * lanes<T>, rest, to);
+        for (int64_t k = 0; k < here; ++k, to += target_column) {
+          const T* const out = turned + k * lanes<T>;
+          if (rest == lanes<T>)
+            store_as(to, load(out));
+          else
+            store_as_some(to, load_partial(out, rest), rest);
+        }
       }
     };
     // Along the lines of the side where they lie farther apart, a few of them at a time, if they are many.
