@@ -60,17 +60,23 @@ bool turns_blocks(const geometry& g, const kernel_set& k, gather_lanes gather) {
   return gather == gather_lanes::pixels && g.channels() > block / 2 && loses;
 }
 
-// Lanes over pixels finish rows of channels_first images without a transpose, and are full where filters are few; small images waste too
-// many of them.
+// Lanes over pixels finish rows of channels_first images without a transpose, and are full where filters are few. A small image leaves many
+// of them idle, which costs more than transposes the more channels are summed, and has heavy weights read for few pixels.
 multiply_lanes choose_multiply(const geometry& g, const kernel_set& k, gather_lanes gather) {
   if (!g.multiplies()) return multiply_lanes::none;
   const bool few = 2 * g.filters() <= k.lanes;  // fits: sizes below 2^60 (make_geometry)
   const bool rows_are_dense = g.output_step[2] == 1 && g.filters() > 1;
   const bool light = g.op == SEPCONV_POINTWISE && g.stride[1] == 1 && g.channels() <= (1 << 16) / g.filters();  // fits: constants
   const bool large = g.image_pixels >= (light ? 32 : k.lanes < 16 ? 12 * 12 : 15 * 15);  // fits: constants
+  const auto fills = [&] {
+    const int64_t columns = std::min(k.pixels_vectors, k.pixels_sums / k.pixels_rows) * k.lanes;  // fits: constants
+    const int64_t idle = round_up(g.image_pixels, columns, "pixels") - g.image_pixels;
+    const int64_t most = std::min((3 << 14) / g.image_pixels, (1 << 19) / g.filters());  // for the sizes of rows and weights
+    return g.image_pixels >= 32 && g.channels() <= most && g.channels() * idle <= 24 * g.image_pixels;  // fits: small images, constants
+  };
   const bool filters_are_dense = g.output_step[3] == 1;
-  return gather == gather_lanes::pixels && large && (few || (rows_are_dense && !filters_are_dense)) ? multiply_lanes::pixels
-                                                                                        : multiply_lanes::filters;
+  return gather == gather_lanes::pixels && (large || fills()) && (few || (rows_are_dense && !filters_are_dense)) ? multiply_lanes::pixels
+                                                                                                         : multiply_lanes::filters;
 }
 
 // Of a 1x1 convolution: how many of the pixels that it reads lie evenly, from any multiple of their number on.
