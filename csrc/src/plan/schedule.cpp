@@ -219,6 +219,24 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
     const int64_t grain = whole_rows ? quantum : over_pixels ? s.columns : 1;
     pixels = std::min(pixels, std::max<int64_t>(ceil_div(ceil_div(g.pixels, even), grain), 1) * grain);  // fits: below pixels + quantum
   }
+  if (over_pixels && !s.reads_input) {
+    // The tiles with which the thread that has most of them is done first, in pixels' time: lanes that idle behind a tile, weights that pass,
+    // rows around it that are gathered again. A vector alone takes three quarters of two's time, a gathered pixel that of 20 filters.
+    const int64_t grain = quantum > micro ? quantum : s.columns, around = (g.kernel[0] - 1) * g.dilation[0] * std::min(g.output[2], g.input[2]);
+    const auto time = [&](int64_t n) {
+      const int64_t over = n % s.columns;
+      const double idle = static_cast<double>(over == 0 ? 0 : over > k.lanes ? s.columns - over : 3 * s.columns / 4 - over);
+      return n == 0 ? 0 : static_cast<double>(n) + idle + 3 + 20.0 * static_cast<double>(n + around) / static_cast<double>(g.filters());
+    };
+    double least_time = 0;
+    const int64_t largest = std::max(pixels, std::min(fits, most) / grain * grain);
+    for (int64_t size = largest / grain * grain; size >= grain && size > largest / 4; size -= grain) {
+      const int64_t full = g.pixels / size, each = full / threads;
+      const double longest = std::max(time(size) * static_cast<double>(each + (full % threads > 0)),
+                                      time(size) * static_cast<double>(each) + time(g.pixels % size));
+      if (least_time == 0 || longest < least_time) least_time = longest, pixels = size;
+    }
+  }
   if (s.reads_input && even_pixels(g) < g.pixels) pixels = even_pixels(g);
   // Where lanes are pixels of the input, the last tile has no less than a micro-tile: it takes the rest.
   s.tiles = s.reads_input && over_pixels ? std::max<int64_t>(g.pixels / pixels, 1) : ceil_div(g.pixels, pixels);
