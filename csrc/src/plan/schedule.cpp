@@ -204,11 +204,14 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   pixels = std::min(std::max<int64_t>(pixels / quantum, 1) * quantum, std::max<int64_t>(g.pixels, 1));  // fits: at most `most` or quantum
   s.tiles = ceil_div(g.pixels, pixels);
 
-  // With less than a micro-tile a thread, threads share the filters instead, and the patch matrix; but only for weights that a thread
-  // can't keep in its cache, since what another one gathered has to come from there.
+  // Threads share the filters instead, and the patch matrix: with less than a micro-tile each; where memory sets the pace of the weights, so
+  // that each reads a part of them; or with more weight than input, if nothing is gathered or planes of few pixels would share cache lines.
+  // But only for weights that a thread can't keep in its cache, since what another one gathered has to come from there.
   const int64_t panels = s.multiply == multiply_lanes::filters ? ceil_div(g.filters(), s.columns) : 0;
-  const bool heavy = row_size > l2 / 2 / std::max<int64_t>(g.filters(), 1);
-  const bool few = threads > 1 && g.pixels < micro * threads && panels >= 2 * threads;  // fits: likewise
+  const int64_t filters = std::max<int64_t>(g.filters(), 1);
+  const bool heavy = row_size > l2 / 2 / filters, far_off = row_size > 16 * l2 / filters;  // fits: of a cache
+  const bool better = far_off || (g.filters() > g.pixels && (s.reads_input || g.output_step[3] != 1));
+  const bool few = threads > 1 && (g.pixels < micro * threads || better) && panels >= 2 * threads;  // fits: threads has 32 bits
   s.threads_split = few && (heavy || g.pixels < 4 * threads) ? split::filters : split::pixels;  // fits: likewise
   if (s.threads_split == split::filters) {
     const int64_t room = std::max<int64_t>(fits * threads, quantum);  // fits: pixels in L2, times 32 bits
@@ -221,16 +224,18 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   }
   if (over_pixels && !s.reads_input) {
     // The tiles with which the thread that has most of them is done first, in pixels' time: lanes that idle behind a tile, weights that pass,
-    // rows around it that are gathered again. A vector alone takes three quarters of two's time, a gathered pixel that of 20 filters.
-    const int64_t grain = quantum > micro ? quantum : s.columns, around = (g.kernel[0] - 1) * g.dilation[0] * std::min(g.output[2], g.input[2]);
+    // rows around it that are gathered again. A vector alone takes half a vector's time more, a gathered pixel that of 20 filters.
+    const int64_t grain = quantum > micro ? quantum : s.columns, width = std::min(g.output[2], g.input[2]);
+    const double around = static_cast<double>((g.kernel[0] - 1) * g.dilation[0]) * static_cast<double>(width);  // fits: checked in make_geometry
     const auto time = [&](int64_t n) {
-      const int64_t over = n % s.columns;
-      const double idle = static_cast<double>(over == 0 ? 0 : over > k.lanes ? s.columns - over : 3 * s.columns / 4 - over);
-      return n == 0 ? 0 : static_cast<double>(n) + idle + 3 + 20.0 * static_cast<double>(n + around) / static_cast<double>(g.filters());
+      const int64_t over = n % s.columns, whole = n - over + ceil_div(over, k.lanes) * k.lanes;  // fits: below the pixels and a micro-tile
+      const double computed = static_cast<double>(over > 0 && over <= k.lanes ? whole + k.lanes / 2 : whole);
+      const double gathered = static_cast<double>(n) + around;
+      return n == 0 ? 0 : computed + 3 + 20 * gathered / static_cast<double>(g.filters());
     };
     double least_time = 0;
-    const int64_t largest = std::max(pixels, std::min(fits, most) / grain * grain);
-    for (int64_t size = largest / grain * grain; size >= grain && size > largest / 4; size -= grain) {
+    const int64_t room = std::min(fits, most), largest = std::max(pixels, room - room % grain);
+    for (int64_t size = largest - largest % grain; size >= grain && size > largest / 4; size -= grain) {
       const int64_t full = g.pixels / size, each = full / threads;
       const double longest = std::max(time(size) * static_cast<double>(each + (full % threads > 0)),
                                       time(size) * static_cast<double>(each) + time(g.pixels % size));
