@@ -96,6 +96,28 @@ const T* operand(const task& t, const scratch& s, int64_t q) {
   return t.sched().reads_input ? reinterpret_cast<const T*>(t.input) + input_pixel(t.geo(), q) : reinterpret_cast<const T*>(s.pairs);
 }
 
+// Lines of memory to fetch while a tile is multiplied: so many a block of k, during the first of its groups of rows.
+struct lines_ahead {
+  const char* first;
+  int64_t share, groups;
+};
+
+// What this thread's next tile, if all go on alike, is the first to read of the input. `blocks` of k pass in each group.
+lines_ahead next_input(const task& t, pixel_range pixels, int64_t groups, int64_t blocks) {
+  const geometry& g = t.geo();
+  const int64_t first = pixels.last + (t.sched().threads - 1) * t.sched().tile_pixels;  // fits: of 32 bits and a tile's 4096
+  if (!t.sched().fetches_next || first >= g.pixels) return {};
+  const int64_t image = first / g.image_pixels, start = image * g.image_pixels;
+  const int64_t last = std::min(first + t.sched().tile_pixels, start + g.image_pixels) - 1;
+  const auto bottom = [&](int64_t q) {  // the row below those that it reads
+    return (q - start) / g.output[2] * g.stride[0] + (g.kernel[0] - 1) * g.dilation[0] - g.pad_before[0] + 1;
+  };
+  const int64_t from = std::clamp<int64_t>(bottom(first) - g.stride[0], 0, g.input[1]), to = std::clamp<int64_t>(bottom(last), from, g.input[1]);
+  const ptrdiff_t element = static_cast<ptrdiff_t>(element_size(g.dtype));
+  const int64_t lines = (to - from) * g.input_step[1] * element / 64, share = ceil_div(lines, blocks * groups);
+  return {t.input + (image * g.input_step[0] + from * g.input_step[1]) * element, share, lines > 0 ? ceil_div(lines, blocks * share) : 0};
+}
+
 // Lanes over filters: rows are pixels of scratch, in blocks of channels or in planes; or of the input.
 template <class T>
 void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64_t p0, int64_t p1) {
@@ -120,7 +142,8 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
   const int64_t panel_size = plan.steps * plan.columns * static_cast<int64_t>(sizeof(T));  // fits: below the pack's size
   const int64_t blocks = a.blocks * a.passes;                                              // of k
   const int64_t share = blocked ? ceil_div(panel_size / 64, blocks * groups) : 0;  // of a panel's lines, of a micro-tile a block; fits
-  const int64_t fetched = blocks * share * 64;  // bytes, while a micro-tile passes a panel; fits: about a panel
+  const bool together = p1 - p0 <= plan.panels_together;
+  const lines_ahead next = together ? next_input(t, pixels, groups, blocks * (p1 - p0)) : lines_ahead{};
   const auto& kernels = blocked ? t.products().filters : t.products().planar;
   const int64_t whole = plan.columns / lanes, least = count / groups, over = count % groups;
   // Panels whose tiles go straight to the output without more ado, as a row of tiles.
@@ -131,8 +154,11 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
     const T* bias = static_cast<const T*>(t.pack->bias) + panel * plan.columns;
     a.broadcast = left + first * a.row_step;
     a.panels = std::min(end, plain) - panel;
-    a.ahead_lines = end < p1 ? share : 0;
-    const char* ahead = reinterpret_cast<const char*>(weights) + (end - panel) * (panel_size + group * fetched);  // fits: the pack's size
+    // Ahead of a micro-tile lie the panels that follow these, or the next tile's input.
+    const char* const weights_end = reinterpret_cast<const char*>(weights) + (end - panel) * panel_size;  // fits: the size of the pack
+    a.ahead_lines = end < p1 ? share : group < next.groups ? next.share : 0;
+    const int64_t fetched = blocks * a.ahead_lines * 64;  // bytes, while it passes a panel; fits: about a panel, or a tile's input
+    const char* ahead = (end < p1 ? weights_end : next.first) + (end - panel) * group * fetched;  // fits: likewise
     a.ahead = ahead;
     if (a.panels > 0) {
       a.lanes = weights;
@@ -163,13 +189,16 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
     const int64_t filters = (up_to % lanes && !t.products().stores_parts ? ragged : up_to) - f;
     if (dense) finish_rows(t, output + first * g.output_step[2] + f, g.output_step[2], end - first, filters);
   };
-  // Without a ragged panel or a pass of activations between them, all groups of one size are one call.
-  const bool follow = plain == p1 && !t.last.pass && p1 - p0 <= plan.panels_together;
+  // Without a ragged panel or a pass of activations between them, all groups of one size that fetch alike are one call.
+  const bool follow = plain == p1 && !t.last.pass && together;
   if (follow && blocked && least >= t.products().grouped_rows) {
-    a.groups = over;
-    if (over > 0) run(p0, p1, 0, 0, least + 1);
-    a.groups = groups - over;
-    return run(p0, p1, 0, over * (least + 1), least);
+    for (int64_t group = 0, end; group < groups; group = end) {
+      end = group < over ? over : groups;
+      if (group < next.groups) end = std::min(end, next.groups);
+      a.groups = end - group;
+      run(p0, p1, group, group * least + std::min(group, over), least + (group < over));
+    }
+    return;
   }
   // A few rows stay in L1 while they are multiplied by as many panels as stay in L2, which are read from one end to the other.
   for (int64_t panel = p0; panel < p1; panel += plan.panels_together) {

@@ -256,6 +256,10 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   s.channel_group = 256;
   const int64_t input_size = checked_mul(checked_mul(g.input[1], g.input[2], "input"), checked_mul(g.channels(), element, "input"), "input");
   s.fetches_input = !s.copies_input && input_size > l2 && may_fetch_ahead(g);
+  // While a tile is multiplied, memory has time for the next one's input, if it is contiguous.
+  const bool contiguous = g.input_step[3] == 1 && g.input_step[2] == g.channels() && g.input_step[1] == g.input[2] * g.channels();  // fits
+  const bool outside = static_cast<double>(input_size) * static_cast<double>(g.batch()) > static_cast<double>(l2);
+  s.fetches_next = s.multiply == multiply_lanes::filters && !s.reads_input && contiguous && outside;
   // An odd number of cache lines, so that the planes or blocks of one pixel don't compete for the same sets of L1.
   const int64_t lines = planar ? ceil_div(round_up(pixels, over_pixels ? s.columns : k.lanes, "workspace"), block) : pixels;
   s.pitch = checked_mul((lines | 1), planar ? block : 1, "workspace");

@@ -51,6 +51,7 @@ struct schedule {
   // widened input of a group, or that of a block and its rows), its result at their pitch, a micro-tile, offsets of taps
   std::size_t scratch_size, pairs_size, planes_size, wide_size, tile_size, offsets_size;
   int64_t pitch;       // pixels from one block or plane of scratch to the next
+  bool fetches_next;   // a multiply over filters fetches what the next tile reads of the input
   bool short_rows;     // the gather over pixels filters all rows of a tile in one run
 };
 
