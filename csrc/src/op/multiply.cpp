@@ -103,7 +103,7 @@ struct lines_ahead {
 };
 
 // What this thread's next tile, if all go on alike, is the first to read of the input. `blocks` of k pass in each group.
-lines_ahead next_input(const task& t, pixel_range pixels, int64_t groups, int64_t blocks) {
+[[gnu::noinline]] lines_ahead next_input(const task& t, pixel_range pixels, int64_t groups, int64_t blocks) {
   const geometry& g = t.geo();
   const int64_t first = pixels.last + (t.sched().threads - 1) * t.sched().tile_pixels;  // fits: of 32 bits and a tile's 4096
   if (!t.sched().fetches_next || first >= g.pixels) return {};
@@ -190,29 +190,20 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
     if (dense) finish_rows(t, output + first * g.output_step[2] + f, g.output_step[2], end - first, filters);
   };
   // Without a ragged panel or a pass of activations between them, all groups of one size that fetch alike are one call.
-  const bool follow = plain == p1 && !t.last.pass && together;
-  if (follow && blocked && least >= t.products().grouped_rows) {
-    for (int64_t group = 0, end; group < groups; group = end) {
-      end = group < over ? over : groups;
-      if (group < next.groups) end = std::min(end, next.groups);
-      a.groups = end - group;
-      run(p0, p1, group, group * least + std::min(group, over), least + (group < over));
-    }
-    return;
-  }
+  const bool follow = plain == p1 && !t.last.pass && together && blocked && least >= t.products().grouped_rows;
+  const auto rows_of = [&](int64_t n) { return n * least + std::min(n, over); };  // the first n groups; fits: all have `count`
   // A few rows stay in L1 while they are multiplied by as many panels as stay in L2, which are read from one end to the other.
   for (int64_t panel = p0; panel < p1; panel += plan.panels_together) {
     const int64_t end = std::min(p1, panel + plan.panels_together);
-    for (int64_t group = 0, first = 0, sum = 0, done = 0; group < groups; ++group) {  // even ones
-      sum += over;
-      const bool one_more = sum >= groups;
-      if (one_more) sum -= groups;
-      const int64_t rows = least + one_more;
-      run(panel, end, group, first, rows);
-      first += rows;
-      if ((first - done) * (end - panel) * plan.columns >= 2048 || first == count) {
-        activate(panel, end, done, first);
-        done = first;
+    for (int64_t group = 0, last, done = 0; group < groups; group = last) {  // even ones, the longer first
+      last = !follow ? group + 1 : group < over ? over : groups;
+      if (group < next.groups) last = std::min(last, next.groups);
+      a.groups = last - group;
+      run(panel, end, group, rows_of(group), least + (group < over));
+      const int64_t so_far = rows_of(last);
+      if ((so_far - done) * (end - panel) * plan.columns >= 2048 || so_far == count) {
+        activate(panel, end, done, so_far);
+        done = so_far;
       }
     }
   }
