@@ -90,6 +90,7 @@ struct multiply_args {
   int64_t last_lanes;  // of each row's last vector, that are stored: all, unless the kernels store parts
   const void* ahead;   // what to fetch into L2 meanwhile, so many cache lines a block
   int64_t ahead_lines;
+  ptrdiff_t output_ahead;  // elements from what is stored to what will be, and is fetched by kernels of the largest tiles
   int64_t panels;      // of columns, one after the other, as their operands and outputs are
   int64_t groups;      // of rows likewise, each times all panels, by kernels that take them; 0 is 1
 };

@@ -33,6 +33,7 @@ static void multiply(const multiply_args* args) {
   const E* rows = static_cast<const E*>(g.broadcast);
   T* first = static_cast<T*>(g.output);
   constexpr bool groups = BiasOfColumn && KStep == 1 && !P::lean && Rows >= grouped_rows;
+  constexpr bool fetches_output = BiasOfColumn && !P::lean && sizeof(T) == 4 && 4 * Rows * Vectors >= 3 * filters_sums;
   int64_t group = 0;
   do {
     const E* b = static_cast<const E*>(g.lanes);
@@ -99,6 +100,7 @@ static void multiply(const multiply_args* args) {
           else
             store_some(target, out, last_lanes);
         });
+        if constexpr (fetches_output) __builtin_prefetch(line + g.output_ahead, 1);  // of two lines the other one follows by itself
         line += output_row;
         asm("" : "+r"(line));  // or all rows' addresses are computed before the loop over panels, and spilled
       });

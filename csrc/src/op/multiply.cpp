@@ -154,6 +154,8 @@ void multiply_filters(const task& t, const scratch& s, pixel_range pixels, int64
     const T* bias = static_cast<const T*>(t.pack->bias) + panel * plan.columns;
     a.broadcast = left + first * a.row_step;
     a.panels = std::min(end, plain) - panel;
+    // Stores wait for lines that memory has to bring: those of two groups on, or, of many filters, of the next panel.
+    a.output_ahead = rows * g.filters() <= 1024 ? 2 * rows * g.output_step[2] : plan.columns;  // fits: a group, or the pixels' step
     // Ahead of a micro-tile lie the panels that follow these, or the next tile's input.
     const char* const weights_end = reinterpret_cast<const char*>(weights) + (end - panel) * panel_size;  // fits: the size of the pack
     a.ahead_lines = end < p1 ? share : group < next.groups ? next.share : 0;
