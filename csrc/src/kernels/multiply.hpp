@@ -33,7 +33,8 @@ static void multiply(const multiply_args* args) {
   const E* rows = static_cast<const E*>(g.broadcast);
   T* first = static_cast<T*>(g.output);
   constexpr bool groups = BiasOfColumn && KStep == 1 && !P::lean && Rows >= grouped_rows;
-  constexpr bool fetches_output = BiasOfColumn && !P::lean && sizeof(T) == 4 && 4 * Rows * Vectors >= 3 * filters_sums;
+  constexpr bool fetches_output = BiasOfColumn && !P::lean && sizeof(T) == 4 && Vectors * lanes<T> % block_channels<T> == 0 &&
+                                  4 * Rows * Vectors >= 3 * filters_sums;
   int64_t group = 0;
   do {
     const E* b = static_cast<const E*>(g.lanes);
