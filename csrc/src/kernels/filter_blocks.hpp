@@ -6,6 +6,8 @@
 //
 // Each has a `narrow` one for less channels than two vectors hold.
 //
+// Those of few taps are `light`: what they store into is fetched, where it is far away; others are not for the size of their code.
+//
 // Columns outside the image: patch and slide test a bit each of the first and last input columns, which costs less than blocks of their own
 // at the edges. `any` has two bodies, one without tests.
 #pragma once
@@ -65,7 +67,7 @@ struct patch_3x3 {
   using body = patch_3x3;  // inside and at the edges alike
   template <class>
   using narrow = patch_3x3;
-  static constexpr bool partial = false, tests = true;
+  static constexpr bool partial = false, tests = true, light = true;
   static constexpr int rows = 4, columns = 5, fewest = 1, vectors = 1;
   template <bool, int V, class T, int Rows, int Columns>
   static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[Rows][Columns], int64_t) {
@@ -106,7 +108,7 @@ struct slide {
   using body = slide;  // inside and at the edges alike
   template <class T>
   using narrow = slide<Width, Stride, sizeof(T) == 4 ? 1 : Vectors>;  // for the size of its code
-  static constexpr bool partial = false, tests = true;
+  static constexpr bool partial = false, tests = true, light = Width == 3;
   static constexpr int rows = 1, columns = 8 / Vectors, fewest = 4 / Vectors, vectors = Vectors;  // fewer columns are any's, for its code
   template <bool, int V, class T, int N>
   static SEPCONV_INLINE void run(const T* x, const tap_window& taps, const T* w, vec<T> (&sum)[1][N], int64_t) {
@@ -143,7 +145,7 @@ template <bool Inside>
 struct any_filter {
   template <class>
   using narrow = any_filter;
-  static constexpr bool partial = true, tests = !Inside;
+  static constexpr bool partial = true, tests = !Inside, light = Inside;
 #if SEPCONV_ISA_NUMBER == 1  // for the size of its code
   static constexpr int rows = 1, columns = Inside ? 2 : 1;
 #else

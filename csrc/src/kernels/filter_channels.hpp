@@ -21,6 +21,9 @@ SEPCONV_INLINE void filter_vectors(const filter_channels_args& g, const T* x, co
     Body::template run<false, V>(x, taps, w, sum, count);
   finish_sums<true, T>(g, sum, [&](auto, auto p) __attribute__((always_inline)) { return load(bias + decltype(p)::value % V * lanes<T>); });
   const ptrdiff_t column = taps.output_column, line_step = g.output_width * g.output_pixel;
+  constexpr bool full = V == line_vectors && Rows == Body::rows && Columns == Body::columns;
+  if (Body::light && full && sizeof(T) == 4 && g.pixels_ahead)
+    for (int r = 0; r < Rows; ++r) fetch_columns<Columns>(y + r * line_step + g.pixels_ahead * column, column);
   unroll<Rows>::run([&](auto r) {
     constexpr int row = decltype(r)::value;
     T* line = y + row * line_step;

@@ -49,6 +49,7 @@ struct filter_channels_args : tap_geometry {
   void* output;  // T, pixel `first`, first channel
   ptrdiff_t output_block, output_pixel;
   bool output_padded;  // whole blocks of channels may be written
+  int64_t pixels_ahead;  // the lines of outputs so many pixels on are fetched: what a full block stores into, where it is far away
   bool fetches_input;  // a block of outputs fetches what the next one is the first to read: where the input is far away
   const void* end;     // T, of the array that the image is part of, or null: a vector is read beyond a pixel's channels only before it
 };

@@ -55,6 +55,7 @@ void gather_channels(const task& t, const scratch& s, const piece& p, int64_t c0
   a.hi = t.depthwise.hi;
   a.end = t.input + input_end(g) * element;
   a.fetches_input = t.sched().fetches_input;
+  a.pixels_ahead = t.sched().pixels_ahead;
   for (int64_t c = c0; c < c1; c += t.sched().channel_group) {
     a.channels = std::min(t.sched().channel_group, c1 - c);
     a.input = t.input + (p.image * g.input_step[0] + c * g.input_step[3]) * element;

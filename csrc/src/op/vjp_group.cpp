@@ -222,6 +222,7 @@ class group_run {
     a.lo = -infinity;
     a.hi = infinity;
     a.output_row = row_step();
+    a.output_ahead = straight_ ? 2 * shape.rows * a.output_row : 0;  // scratch is near
     a.last_lanes = lanes;
     const int64_t whole = c_.padded / widest, rest = c_.padded % widest / lanes;
     for (int64_t group = 0; group < groups; ++group) {

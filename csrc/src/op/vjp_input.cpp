@@ -90,6 +90,7 @@ void input_gradient(const vjp_task& t, const slab& s, const channel_group& c, co
         const range columns = positions(x, stride, all);
         const int64_t width = columns.last - columns.first, pixels = height * width, column_step = stride * v.gradient_step[2];
         const int64_t run = line_step == width * column_step ? pixels : width;
+        a.pixels_ahead = pixels_ahead(column_step, sizeof(T));
         T* const out = reinterpret_cast<T*>(to) + (x.first + columns.first * stride) * v.gradient_step[2];
         for (int64_t first = 0; first < pixels; first += run)
           filter(x, 0, first, first + run, c.count, out + first / width * line_step, column_step);

@@ -47,4 +47,7 @@ bool stores_sums(int32_t dtype);                // whether storage has the type 
 // Whether what lies `step` elements of `size` bytes apart competes for few sets of L1 and L2: a multiple of `period` bytes, a power of two.
 inline bool crowds(ptrdiff_t step, std::size_t size, std::size_t period) { return step % static_cast<ptrdiff_t>(period / size) == 0; }
 
+// How many pixels ahead of its stores a depthwise filter fetches their lines: none where pixels crowd, and those in use would go.
+inline int64_t pixels_ahead(ptrdiff_t step, std::size_t size) { return crowds(step, size, 1024) ? 0 : 8; }
+
 }  // namespace sepconv

@@ -256,6 +256,8 @@ schedule make_schedule(const geometry& g, const kernel_set& k, const machine& m,
   s.channel_group = 256;
   const int64_t input_size = checked_mul(checked_mul(g.input[1], g.input[2], "input"), checked_mul(g.channels(), element, "input"), "input");
   s.fetches_input = !s.copies_input && input_size > l2 && may_fetch_ahead(g);
+  const bool far_away = s.direct && input_size > 3 * l2;  // fits: of a cache
+  s.pixels_ahead = far_away ? pixels_ahead(g.output_step[2], element_size(g.dtype)) : 0;
   // While a tile is multiplied, memory has time for the next one's input, if it is contiguous.
   const bool contiguous = g.input_step[3] == 1 && g.input_step[2] == g.channels() && g.input_step[1] == g.input[2] * g.channels();  // fits
   const bool outside = static_cast<double>(input_size) * static_cast<double>(g.batch()) > static_cast<double>(l2);

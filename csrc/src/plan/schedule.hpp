@@ -43,6 +43,7 @@ struct schedule {
   // whole: a zero fills up the last.
   int64_t pass_steps, steps;
   bool fetches_input;       // the depthwise filter's, which comes from beyond L2
+  int64_t pixels_ahead;     // and how far ahead what it stores into
   int64_t channel_group;    // channels that the depthwise filter takes at a time
   int64_t panels_together;  // of filters: while these are multiplied, as many that come next are fetched into L2
   // Workspace, in bytes: one shared part, then one part a worker.
