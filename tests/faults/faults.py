@@ -63,8 +63,8 @@ FAULTS = [
     Fault(
         "ragged_column_lost",
         "csrc/src/kernels/multiply.hpp",
-        "store_some(target, out, last_lanes);",
-        "store_some(target, out, last_lanes - 1);",
+        "store_some(to, load(last), n);",
+        "store_some(to, load(last), n - 1);",
         ["test_multiply"],
     ),
     Fault(

@@ -15,6 +15,12 @@ namespace SEPCONV_ISA {
 // Kernels of `filters` with fewer rows, and all others, take one group of rows, for the size of their code.
 constexpr int grouped_rows = filters_rows / 2 + 1;
 
+// The first n lanes of a vector a row: once for all kernels, for the size of their code.
+template <class T>
+[[gnu::noinline]] static void store_parts(const T* last, int rows, T* to, ptrdiff_t step, int64_t n) {
+  for (; rows > 0; --rows, last += lanes<T>, to += step) store_some(to, load(last), n);
+}
+
 template <class P, int Rows, int Vectors, int RowStep, int KStep, bool BiasOfColumn>
 static void multiply(const multiply_args* args) {
   typedef typename P::sum T;
@@ -96,15 +102,22 @@ static void multiply(const multiply_args* args) {
         unroll<Vectors>::run([&](auto v) {
           const vec<T> out = sum[decltype(r)::value][decltype(v)::value];
           T* const target = line + decltype(v)::value * lanes<T>;
-          if (decltype(v)::value + 1 < Vectors || !P::stores_parts || (!masked_stores_are_free && last_lanes == lanes<T>))
+          if (decltype(v)::value + 1 < Vectors || !P::stores_parts)
             store(target, out);
-          else
+          else if constexpr (masked_stores_are_free)
             store_some(target, out, last_lanes);
+          else if (last_lanes == lanes<T>)
+            store(target, out);
         });
         if constexpr (fetches_output) __builtin_prefetch(line + g.output_ahead, 1);  // of two lines the other one follows by itself
         line += output_row;
         asm("" : "+r"(line));  // or all rows' addresses are computed before the loop over panels, and spilled
       });
+      if (P::stores_parts && !masked_stores_are_free && __builtin_expect(last_lanes != lanes<T>, 0)) {
+        alignas(SEPCONV_VECTOR_BYTES) T last[Rows * lanes<T>];
+        unroll<Rows>::run([&](auto r) { store(last + decltype(r)::value * lanes<T>, sum[decltype(r)::value][Vectors - 1]); });
+        store_parts(last, Rows, y + (Vectors - 1) * lanes<T>, output_row, last_lanes);
+      }
       y += Vectors * lanes<T>;
     } while (++panel < g.panels);
     rows += Rows * row_step;
