@@ -38,7 +38,7 @@ const activation activations[] = {
     {"hard_shrink", {SEPCONV_HARD_SHRINK, 0, {0.5}}, 0, 0, 0, 0xbf8b551b10017f58, 0x2e01cde22a7e274d},
     {"sparse_plus", {SEPCONV_SPARSE_PLUS, 0, {}}, 0, 0, 0, 0xeb524120e9201760, 0xfb9f35c08a070363},
     {"silu", {SEPCONV_SILU, 0, {}}, 0, 0, 0, 0xf3738056c23287ce, 0x22af6c635faa7624},
-    {"gelu", {SEPCONV_GELU, 0, {}}, 0, 0, 2, 0xa64a1b710458906e, 0xb7f33b58d00468ec},
+    {"gelu", {SEPCONV_GELU, 0, {}}, 0, 0, 2, 0x330ef33fef3ef000, 0x6358b62244f9e1ae},
     {"gelu_tanh", {SEPCONV_GELU_TANH, 0, {}}, 0, 0, 4, 0xc14190b195919c73, 0x1f1d1341a4840b6a},
     {"tanh", {SEPCONV_TANH, 0, {}}, 0, 0, 0, 0xac660666966b8144, 0x18838d03079eb4b0},
     {"tanh_shrink", {SEPCONV_TANH_SHRINK, 0, {}}, 2, 2, 0, 0x64db7248fa1764b4, 0x7fc45b6ff47cd082},

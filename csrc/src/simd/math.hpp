@@ -120,7 +120,7 @@ SEPCONV_INLINE vec<T> polynomial(vec<T> x, const T (&c)[N]) {
   return sum;
 }
 
-// The same by pairs of powers: a shorter chain, and no more operations for those who need the square anyway.
+// The same by pairs of powers: a shorter chain, and at most an operation more, for the square.
 template <class T, int N>
 SEPCONV_INLINE vec<T> polynomial(vec<T> x, vec<T> square, const T (&c)[N]) {
   constexpr int last = (N - 1) / 2 * 2;
@@ -263,7 +263,8 @@ SEPCONV_INLINE vec<T> normal_tail(vec<T> a) {
   const vec<T> half = a * T(-0.5), x = a * half;
   const power<T> e = split_exp<T>(x, fma(a, half, -x));  // or the rounding of x, times x, would be the result's error
   const vec<T> s = a / (a + c::tail_shift);
-  const vec<T> tail = s * polynomial<T>(fma(s, broadcast(T(2)), broadcast(T(-1))), c::tail);
+  const vec<T> t = fma(s, broadcast(T(2)), broadcast(T(-1)));
+  const vec<T> tail = s * polynomial<T>(t, t * t, c::tail);
   return fma(tail, e.fraction, tail) * power_of_two<T>(e.shifted, broadcast(huge<T>)) * tiny<T>;
 }
 
